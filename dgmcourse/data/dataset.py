@@ -1,0 +1,68 @@
+"""What every dataset of the course is: tensors in three splits, and the space they live in."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ..core import Space
+
+__all__ = ["Dataset"]
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Examples in three splits, held as tensors.
+
+    Attributes:
+        name: how tables and files call it.
+        space: where one example lives; `train`, `valid` and `test` are (n, *space.shape).
+        train_labels, valid_labels, test_labels: int64 (n,) where the dataset is labelled, else None.
+        classes: number of labels, or None.
+        factors: known generative factors of `train` by name, each (n,), where the true process is known.
+        transform: applied to every training batch (dynamic binarization, say); `valid` and `test` are fixed.
+        truth: the true density, where it is known: an object with `log_prob(x)` and `entropy`.
+    """
+
+    name: str
+    space: Space
+    train: Tensor
+    valid: Tensor
+    test: Tensor
+    train_labels: Tensor | None = None
+    valid_labels: Tensor | None = None
+    test_labels: Tensor | None = None
+    classes: int | None = None
+    factors: dict[str, Tensor] | None = None
+    transform: Callable[[Tensor], Tensor] | None = None
+    truth: object | None = None
+
+    def __post_init__(self):
+        for split in ("train", "valid", "test"):
+            x, labels = getattr(self, split), getattr(self, f"{split}_labels")
+            if self.transform is None or split != "train":  # before the transform, train may be of another space
+                self.space.check(x, f"{self.name}.{split}")
+            if labels is not None and labels.shape != (len(x),):
+                raise ValueError(f"{self.name}.{split}_labels must have shape ({len(x)},), got {tuple(labels.shape)}")
+
+    def __repr__(self):
+        return f"{self.name}: {len(self.train)} / {len(self.valid)} / {len(self.test)} examples in {self.space}"
+
+    def to(self, device: torch.device | str) -> "Dataset":
+        """The same dataset with its tensors on another device."""
+        moved = {k: v.to(device) for k, v in vars(self).items() if isinstance(v, Tensor)}
+        if self.factors is not None:
+            moved["factors"] = {name: values.to(device) for name, values in self.factors.items()}
+        return replace(self, **moved)
+
+    def batches(self, batch_size: int, seed: int = 0) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """One pass over `train` in an order that depends on the seed alone: (x, labels or None), the last one smaller.
+
+        The transform draws from torch's global generator.
+        """
+        order = torch.randperm(len(self.train), generator=torch.Generator().manual_seed(seed))
+        for index in order.to(self.train.device).split(batch_size):
+            x = self.train[index]
+            x = x if self.transform is None else self.transform(x)
+            yield x, None if self.train_labels is None else self.train_labels[index]
