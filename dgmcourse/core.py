@@ -227,7 +227,8 @@ class GenerativeModel(nn.Module, PyTorchModelHubMixin, abc.ABC):
 
         Args:
             x: (batch, *shape).
-            y: the condition, if there is one: labels (batch,), int64, or vectors (batch, features).
+            y: the condition, if there is one: labels (batch,), int64, or vectors (batch, features). `fit` passes the
+                data's labels to every model; one without a condition ignores them.
         """
 
     @abc.abstractmethod
