@@ -1,1 +1,31 @@
+"""The data of the course: what is known exactly, what scikit-learn and matplotlib ship, and what is downloaded once."""
+
+from .bars import BarsAndStripes, bars_and_stripes
 from .dataset import Dataset
+from .downloads import DATA_VARIABLE, DownloadFailed, data_folder
+from .handwriting import digits, fashion_mnist, kmnist, mnist
+from .idx import DamagedFile
+from .lettering import GLYPH_FACTORS, GLYPH_FONTS, GlyphRenderer, glyphs
+from .toys import TOYS, ToyDensity, toy, toy_density
+
+__all__ = [
+    "DATA_VARIABLE",
+    "GLYPH_FACTORS",
+    "GLYPH_FONTS",
+    "TOYS",
+    "BarsAndStripes",
+    "DamagedFile",
+    "Dataset",
+    "DownloadFailed",
+    "GlyphRenderer",
+    "ToyDensity",
+    "bars_and_stripes",
+    "data_folder",
+    "digits",
+    "fashion_mnist",
+    "glyphs",
+    "kmnist",
+    "mnist",
+    "toy",
+    "toy_density",
+]

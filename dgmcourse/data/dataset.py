@@ -1,6 +1,6 @@
 """What every dataset of the course is: tensors in three splits, and the space they live in."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -9,6 +9,8 @@ from torch import Tensor
 from ..core import Space
 
 __all__ = ["Dataset"]
+
+SPLITS = ("train", "valid", "test")
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +25,7 @@ class Dataset:
         factors: known generative factors of `train` by name, each (n,), where the true process is known.
         transform: applied to every training batch (dynamic binarization, say); `valid` and `test` are fixed.
         truth: the true density, where it is known: an object with `log_prob(x)` and `entropy`.
+        valid_factors, test_factors: like `factors`, of the other two splits.
     """
 
     name: str
@@ -37,23 +40,33 @@ class Dataset:
     factors: dict[str, Tensor] | None = None
     transform: Callable[[Tensor], Tensor] | None = None
     truth: object | None = None
+    valid_factors: dict[str, Tensor] | None = None
+    test_factors: dict[str, Tensor] | None = None
 
     def __post_init__(self):
-        for split in ("train", "valid", "test"):
+        for split in SPLITS:
             x, labels = getattr(self, split), getattr(self, f"{split}_labels")
             if self.transform is None or split != "train":  # before the transform, train may be of another space
                 self.space.check(x, f"{self.name}.{split}")
             if labels is not None and labels.shape != (len(x),):
                 raise ValueError(f"{self.name}.{split}_labels must have shape ({len(x)},), got {tuple(labels.shape)}")
+            field = "factors" if split == "train" else f"{split}_factors"
+            for factor, values in (getattr(self, field) or {}).items():
+                if values.shape != (len(x),):
+                    raise ValueError(f"{self.name}.{field}[{factor!r}] must have shape ({len(x)},), "
+                                     f"got {tuple(values.shape)}")  # fmt: skip
 
     def __repr__(self):
         return f"{self.name}: {len(self.train)} / {len(self.valid)} / {len(self.test)} examples in {self.space}"
 
     def to(self, device: torch.device | str) -> "Dataset":
         """The same dataset with its tensors on another device."""
-        moved = {k: v.to(device) for k, v in vars(self).items() if isinstance(v, Tensor)}
-        if self.factors is not None:
-            moved["factors"] = {name: values.to(device) for name, values in self.factors.items()}
+        moved = {}
+        for field, value in vars(self).items():
+            if isinstance(value, Tensor):
+                moved[field] = value.to(device)
+            elif field.endswith("factors") and value is not None:
+                moved[field] = {name: values.to(device) for name, values in value.items()}
         return replace(self, **moved)
 
     def batches(self, batch_size: int, seed: int = 0) -> Iterator[tuple[Tensor, Tensor | None]]:
@@ -66,3 +79,17 @@ class Dataset:
             x = self.train[index]
             x = x if self.transform is None else self.transform(x)
             yield x, None if self.train_labels is None else self.train_labels[index]
+
+
+def split_sizes(n: Sequence[int]) -> tuple[int, int, int]:
+    """Return n as three positive sizes, or say what is wrong with it."""
+    sizes = tuple(n) if isinstance(n, Sequence) and not isinstance(n, str) else ()
+    if len(sizes) != 3 or not all(isinstance(size, int) and size > 0 for size in sizes):
+        raise ValueError(f"n must be three positive sizes (train, valid, test), e.g. n=(8000, 2000, 8000); got {n!r}")
+    return sizes
+
+
+def split_generators(seed: int) -> list[torch.Generator]:
+    """One generator for each split, so that the size of one split does not change the examples of another."""
+    seeds = torch.randint(2**62, (len(SPLITS),), generator=torch.Generator().manual_seed(seed))
+    return [torch.Generator().manual_seed(int(s)) for s in seeds]
