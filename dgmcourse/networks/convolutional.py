@@ -51,6 +51,7 @@ class ConvEncoder(nn.Module):
         self.head = nn.Sequential(
             nn.Linear(inputs * height * across + conditions, width), act(), nn.Linear(width, outputs)
         )
+        self.convolutions.to(memory_format=torch.channels_last)  # twice as fast on CPUs with few channels
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         features = self.convolutions(x)
@@ -99,6 +100,7 @@ class ConvDecoder(nn.Module):
             for level, following in zip(reversed(channels), reversed(narrower), strict=True)
         )
         self.out = nn.Conv2d(channels[0], outputs, 3, padding=1)
+        self.levels.to(memory_format=torch.channels_last)
 
     def forward(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
         x = self.head(z if condition is None else torch.cat([z, condition], dim=-1))

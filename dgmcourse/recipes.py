@@ -1,0 +1,297 @@
+"""Recipes: named, seeded runs with a published figure to answer to.
+
+    python -m dgmcourse recipes
+    python -m dgmcourse train vae-mnist --out runs/vae-mnist
+    python -m dgmcourse evaluate runs/vae-mnist
+
+A run writes checkpoints while it trains and resumes from them, and leaves a model with a card.
+"""
+
+import contextlib
+import difflib
+import json
+import os
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from .core import GenerativeModel, LogProb
+from .data import Dataset, mnist
+from .evaluation.likelihood import Estimate, average_log_prob, importance_weighted_log_prob, integrated_log_prob
+from .models import VAE, load_model
+from .training import fit
+
+__all__ = ["RECIPES", "Card", "Recipe", "evaluate", "ship", "table", "train"]
+
+
+@dataclass(frozen=True)
+class Published:
+    """A figure from the literature that a recipe is put beside."""
+
+    what: str
+    value: float
+    source: str
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A named run.
+
+    Attributes:
+        name: how the command line calls it.
+        about: one sentence.
+        data: makes the dataset.
+        model: makes the model for the dataset.
+        training: arguments for `fit` beside model, data, device, checkpoint and seed.
+        judge: (model, x, y) of the test split -> numbers by name.
+        published: figures to put beside the result.
+        minutes: about how long it takes on two CPU cores.
+        seed: of weights, batches and noise.
+    """
+
+    name: str
+    about: str
+    data: Callable[[], Dataset]
+    model: Callable[[Dataset], GenerativeModel]
+    training: dict
+    judge: Callable[[GenerativeModel, Tensor, Tensor | None], dict[str, Estimate]]
+    published: tuple[Published, ...] = ()
+    minutes: int = 30
+    seed: int = 0
+
+
+@dataclass
+class Card:
+    """What a finished run is known by: written beside its weights as card.json."""
+
+    recipe: str
+    about: str
+    numbers: dict[str, dict]
+    published: list[dict] = field(default_factory=list)
+    steps: int = 0
+    training_seconds: float = 0.0
+    evaluation_seconds: float = 0.0
+    hardware: str = ""
+    precision: str = "no"
+    seed: int = 0
+    parameters: int = 0
+    versions: dict[str, str] = field(default_factory=dict)
+    date: str = ""
+
+    def __str__(self):
+        lines = [f"{self.recipe}: {self.about}"]
+        for name, n in self.numbers.items():
+            lines.append(f"  {name}: {n['kind']} {n['value']:.2f} ± {n['standard_error']:.2f} nats ({n['count']:,} images)")
+        lines += [f"  published, {p['what']}: {p['value']} ({p['source']})" for p in self.published]
+        lines.append(f"  {self.steps:,} steps in {self.training_seconds / 60:.1f} min on {self.hardware}, seed {self.seed}")
+        return "\n".join(lines)
+
+    def write(self, folder: Path) -> None:
+        """Put card.json into a folder, replacing an old one whole."""
+        partial = folder / f"card.json.{os.getpid()}.partial"
+        partial.write_text(json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        os.replace(partial, folder / "card.json")
+
+
+def _vae_numbers(model: VAE, x: Tensor, y: Tensor | None) -> dict[str, Estimate]:
+    """The evidence lower bound (mean of ten draws) and L_5000; where z is a plane, the integral instead."""
+    numbers = {"ELBO": average_log_prob(model, x, repeats=10)}
+    if model.latents <= 2:
+        numbers["log p(x), integrated"] = Estimate.of(integrated_log_prob(model, x, extent=6, nodes=800))
+    else:
+        numbers["L_5000"] = importance_weighted_log_prob(model, x, samples=5000, progress=True)
+    return numbers
+
+
+_BURDA = "Burda, Grosse & Salakhutdinov 2016, https://arxiv.org/abs/1509.00519, table 1"
+
+RECIPES = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe(
+            "vae-mnist",
+            "VAE 784-512-512-40, one stochastic layer, dynamically binarized MNIST",
+            data=lambda: mnist(binarize="dynamic", valid=1000),
+            model=lambda data: VAE(data.space, latents=40, hidden=(512, 512)),
+            training={"steps": 50_000, "batch_size": 256, "schedule": "cosine", "ema": 0.999, "precision": "bf16"},
+            judge=_vae_numbers,
+            published=(
+                Published("−L_5000 of a VAE 784-200-200-50, nats", 86.76, _BURDA),
+                Published("−L_5000 of the same trained as IWAE with k = 50, nats", 84.78, _BURDA),
+            ),
+            minutes=30,
+        ),
+        Recipe(
+            "vae-mnist-2d",
+            "convolutional VAE with a two-dimensional latent space, dynamically binarized MNIST",
+            data=lambda: mnist(binarize="dynamic", valid=1000),
+            model=lambda data: VAE(data.space, latents=2, hidden=(256,), channels=(8, 32, 64)),
+            training={"steps": 15_000, "batch_size": 128, "schedule": "cosine", "ema": 0.999, "precision": "bf16"},
+            judge=_vae_numbers,
+            minutes=15,
+        ),
+    )
+}
+
+
+def find(name: str) -> Recipe:
+    """The recipe of this name.
+
+    Raises:
+        ValueError: there is none; the message names the closest.
+    """
+    if name not in RECIPES:
+        close = difflib.get_close_matches(name, RECIPES, n=1)
+        guess = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(RECIPES)}"
+        raise ValueError(f"there is no recipe {name!r}; {guess}")
+    return RECIPES[name]
+
+
+def train(
+    name: str,
+    device: str = "auto",
+    precision: str | None = None,
+    steps: int | None = None,
+    out: str | Path | None = None,
+    threads: int | None = None,
+) -> Card | None:
+    """Run a recipe: train (resuming from its checkpoints), judge on the test split, write model and card.
+
+    Args:
+        name: of a recipe.
+        device, precision, steps: instead of the recipe's.
+        out: folder for checkpoints, weights and card; `runs/NAME` by default.
+        threads: CPU threads; torch's choice by default.
+
+    Returns:
+        the card; None in all but the first of several processes.
+    """
+    recipe = find(name)
+    folder = Path(out) if out is not None else Path("runs") / name
+    if threads:
+        torch.set_num_threads(threads)
+    arguments = recipe.training | {"precision": precision or recipe.training.get("precision", "no")}
+    if steps is not None:
+        arguments["steps"] = steps
+    data = recipe.data()
+    with _seed(recipe.seed):
+        model = recipe.model(data)
+    history = fit(model, data, **arguments, device=device, seed=recipe.seed, checkpoint=folder / "checkpoints")
+    if int(os.environ.get("RANK", 0)):
+        return None
+    model.save_pretrained(folder)
+    card = _card(recipe, model, data)
+    card.steps, card.training_seconds, card.precision = history.steps, round(history.seconds, 1), arguments["precision"]
+    card.write(folder)
+    return card
+
+
+@contextlib.contextmanager
+def _seed(seed: int):
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield
+
+
+def _card(recipe: Recipe, model: GenerativeModel, data: Dataset) -> Card:
+    """Judge a model on the test split."""
+    started = time.perf_counter()
+    with _seed(recipe.seed):
+        numbers = recipe.judge(model.eval(), data.test, data.test_labels)
+    return Card(
+        recipe=recipe.name,
+        about=recipe.about,
+        numbers={
+            key: {
+                "value": round(n.value, 4),
+                "standard_error": round(n.standard_error, 4),
+                "kind": str(n.kind),
+                "count": n.count,
+            }
+            for key, n in numbers.items()
+        },
+        published=[asdict(figure) for figure in recipe.published],
+        evaluation_seconds=round(time.perf_counter() - started, 1),
+        hardware=_hardware(model.device),
+        seed=recipe.seed,
+        parameters=sum(p.numel() for p in model.parameters()),
+        versions={"torch": torch.__version__, "python": platform.python_version()},
+        date=time.strftime("%Y-%m-%d"),
+    )
+
+
+def _hardware(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
+
+
+def evaluate(folder: str | Path, device: str = "auto") -> Card:
+    """Judge a trained model again, on the test split of its recipe's data.
+
+    Args:
+        folder: written by `train`, or a folder of the zoo.
+        device: "auto", "cpu", "cuda" or "mps".
+
+    Raises:
+        FileNotFoundError: the folder holds no card or no model.
+    """
+    path = Path(folder) / "card.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder} holds no card.json; give a folder written by `dgmcourse train`")
+    old = json.loads(path.read_text(encoding="utf-8"))
+    recipe = find(old["recipe"])
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    card = _card(recipe, load_model(folder).to(device), recipe.data())
+    card.steps, card.training_seconds, card.precision = old["steps"], old["training_seconds"], old["precision"]
+    return card
+
+
+def ship(folder: str | Path, name: str | None = None) -> Path:
+    """Copy a trained model into the zoo in half precision, with its card; return the new folder."""
+    from safetensors.torch import load_file, save_file
+
+    from .zoo import HOME
+
+    source = Path(folder)
+    card = json.loads((source / "card.json").read_text(encoding="utf-8"))
+    target = HOME / (name or card["recipe"])
+    target.mkdir(exist_ok=True)
+    weights = load_file(source / "model.safetensors")
+    halves = {key: value.half() if value.is_floating_point() else value for key, value in weights.items()}
+    save_file(halves, target / "model.safetensors")
+    for file in ("config.json", "card.json"):
+        (target / file).write_bytes((source / file).read_bytes())
+    return target
+
+
+class Table(list):
+    """Rows of text that print as a table with aligned columns; the first row is the header."""
+
+    def __str__(self):
+        widths = [max(len(row[i]) for row in self) for i in range(len(self[0]))]
+        return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in self)
+
+    __repr__ = __str__
+
+
+def table() -> Table:
+    """All recipes: budget, published figure, and the result of the model that ships, where one does."""
+    from . import zoo
+
+    rows = Table([("recipe", "minutes", "result, nats", "published", "what")])
+    shipped = zoo.names()
+    for recipe in RECIPES.values():
+        result = "–"
+        if recipe.name in shipped:
+            numbers = zoo.card(recipe.name)["numbers"]
+            result = ", ".join(f"{name} {n['kind']} {n['value']:.2f}" for name, n in numbers.items())
+        published = "; ".join(f"{figure.value}" for figure in recipe.published) or "–"
+        rows.append((recipe.name, f"≈ {recipe.minutes}", result, published, recipe.about))
+    return rows
