@@ -1,0 +1,1 @@
+"""The machinery behind the exercises: each file beside `dgmcourse/exercises/engine/` is the exercises of one family."""
