@@ -201,11 +201,12 @@ class GlyphRenderer:
             ValueError: an unknown factor, or different lengths.
         """
         n = self._check_factors(factors)
-        values = {name: factors.get(name, torch.full((n,), neutral)) for name, neutral in _NEUTRAL.items()}
-        fields = self._fields.to(factors["class"].device)
+        device = factors["class"].device
+        fields = self._fields.to(device)
+        values = {name: factors.get(name, torch.full((n,), v, device=device)) for name, v in _NEUTRAL.items()}
         fonts = factors.get("font", torch.zeros_like(factors["class"]))
         images = []
-        for rows in torch.arange(n, device=fields.device).split(max(1, 2**21 // (self.side * self.side + 2**14))):
+        for rows in torch.arange(n, device=device).split(max(1, 2**21 // (self.side * self.side + 2**14))):
             part = {name: value[rows] for name, value in values.items()}
             images.append(self._render(fields[fonts[rows], factors["class"][rows]], part))
         return torch.cat(images)
@@ -226,11 +227,12 @@ class GlyphRenderer:
     def _render(self, fields: Tensor, factors: dict[str, Tensor]) -> Tensor:
         """Look up the field where each subpixel comes from, and turn distance into coverage."""
         size = self._height * factors["scale"]  # of a capital, as a fraction of the side
-        fine = 2 * self.side  # 2×2 subpixels
+        subpixels = 2 if self.side >= 24 else 4  # along each side: strokes must not be thinner than one
+        fine = subpixels * self.side
         grid = F.affine_grid(self._inverse_map(size, factors), [len(fields), 1, fine, fine], align_corners=False)
         distance = F.grid_sample(fields[:, None], grid, padding_mode="border", align_corners=False)
         inside = (distance + factors["weight"].view(-1, 1, 1, 1)) * (fine * size).view(-1, 1, 1, 1)  # in subpixels
-        coverage = F.avg_pool2d((inside + 0.5).clamp(0, 1), 2)
+        coverage = F.avg_pool2d((inside + 0.5).clamp(0, 1), subpixels)
         return (coverage * 255).round() / 255
 
     def _inverse_map(self, size: Tensor, factors: dict[str, Tensor]) -> Tensor:

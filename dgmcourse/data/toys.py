@@ -1,6 +1,6 @@
 """Eight two-dimensional densities whose truth is known: samples, log density, entropy, and mostly the score.
 
-All of them fit the square [−5.5, 5.5]², so that one picture frame serves them all. Five have a closed form. The
+All of them fit the square [−5.5, 5.5]², so that one picture frame serves them all. Six have a closed form. The
 two curves (moons, spirals) are mixtures of hundreds of small Gaussians placed by Gauss–Legendre quadrature: to ten
 digits the same as the continuous curve blurred by Gaussian noise, and, being finite mixtures, sampled and scored
 exactly.
