@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .core import GenerativeModel, LogProb
+from .core import GenerativeModel
 from .data import Dataset, mnist
 from .evaluation.likelihood import Estimate, average_log_prob, importance_weighted_log_prob, integrated_log_prob
 from .models import VAE, load_model
@@ -86,9 +86,13 @@ class Card:
     def __str__(self):
         lines = [f"{self.recipe}: {self.about}"]
         for name, n in self.numbers.items():
-            lines.append(f"  {name}: {n['kind']} {n['value']:.2f} ± {n['standard_error']:.2f} nats ({n['count']:,} images)")
+            lines.append(
+                f"  {name}: {n['kind']} {n['value']:.2f} ± {n['standard_error']:.2f} nats ({n['count']:,} images)"
+            )
         lines += [f"  published, {p['what']}: {p['value']} ({p['source']})" for p in self.published]
-        lines.append(f"  {self.steps:,} steps in {self.training_seconds / 60:.1f} min on {self.hardware}, seed {self.seed}")
+        lines.append(
+            f"  {self.steps:,} steps in {self.training_seconds / 60:.1f} min on {self.hardware}, seed {self.seed}"
+        )
         return "\n".join(lines)
 
     def write(self, folder: Path) -> None:

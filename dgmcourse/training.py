@@ -172,7 +172,9 @@ def fit(
 
 def _check_arguments(model, steps, batch_size, schedule, ema, precision, device) -> None:
     if not isinstance(model, GenerativeModel):
-        raise TypeError(f"fit trains a GenerativeModel, got {type(model).__name__}; subclass dgmcourse.core.GenerativeModel")
+        raise TypeError(
+            f"fit trains a GenerativeModel, got {type(model).__name__}; subclass dgmcourse.core.GenerativeModel"
+        )
     for name, value in (("steps", steps), ("batch_size", batch_size)):
         if not isinstance(value, int) or value < 1:
             raise ValueError(f"{name} must be a whole number ≥ 1, got {value!r}")
@@ -186,7 +188,9 @@ def _check_arguments(model, steps, batch_size, schedule, ema, precision, device)
     if ema is not None and not 0 <= ema < 1:
         raise ValueError(f"ema is a decay in [0, 1), e.g. 0.999; got {ema}")
     if device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device='cuda' was asked for, but torch sees no GPU; use device='auto', or run `dgmcourse doctor`")
+        raise ValueError(
+            "device='cuda' was asked for, but torch sees no GPU; use device='auto', or run `dgmcourse doctor`"
+        )
     if precision == "fp16" and (device == "cpu" or not torch.cuda.is_available()):
         raise ValueError("precision='fp16' needs a GPU; use 'bf16', which CPUs have too")
     if device == "mps" and not torch.backends.mps.is_available():
@@ -454,4 +458,6 @@ def _interrupted(run: _Run, saver, steps: int) -> KeyboardInterrupt:
         if saver:
             saver.save(run.history.steps)
     where = f"run the same call again to resume from {saver.folder}" if saver else "call fit again to train on"
-    return KeyboardInterrupt(f"training stopped at step {run.history.steps} of {steps}; the model keeps what it has learned; {where}")
+    return KeyboardInterrupt(
+        f"training stopped at step {run.history.steps} of {steps}; the model keeps what it has learned; {where}"
+    )

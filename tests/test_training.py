@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from dgmcourse.core import GenerativeModel, LogProb, Kind, Space, Step
+from dgmcourse.core import GenerativeModel, Kind, LogProb, Space, Step
 from dgmcourse.data import Dataset
 from dgmcourse.models import VAE
 from dgmcourse.training import TrainingDiverged, fit
@@ -143,7 +143,15 @@ def test_schedules_reach_zero_after_warming_up():
 
 def test_ema_leaves_the_average_of_the_weights():
     path, model = [], Mean(REAL)
-    fit(model, points(), steps=60, lr=0.1, ema=0.9, progress=False, watch=lambda step, m: path.append(m.mean.detach().clone()))
+    fit(
+        model,
+        points(),
+        steps=60,
+        lr=0.1,
+        ema=0.9,
+        progress=False,
+        watch=lambda step, m: path.append(m.mean.detach().clone()),
+    )
     average = torch.zeros(2)
     for step, mean in enumerate(path, 1):
         average.lerp_(mean, 1 - min(0.9, (1 + step) / (10 + step)))

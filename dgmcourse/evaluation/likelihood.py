@@ -119,15 +119,16 @@ def integrated_log_prob(
         raise ValueError(f"a grid over {model.latents} latents is too large; use importance_weighted_log_prob")
     if y is not None and len(torch.unique(y)) > 1:
         parts = {int(label): y == label for label in torch.unique(y)}
-        value = torch.empty(len(x), device=model.device)
+        value = torch.empty(len(x), dtype=x.dtype, device=x.device)
         for label, chosen in parts.items():
             same = torch.full((int(chosen.sum()),), label, device=y.device)
             value[chosen] = integrated_log_prob(model, x[chosen], same, extent, nodes, rows).value
         return LogProb(value, Kind.EXACT)
-    axis = torch.linspace(-extent, extent, nodes, device=model.device)
+    like = next(model.parameters())
+    axis = torch.linspace(-extent, extent, nodes, dtype=like.dtype, device=like.device)
     grid = torch.cartesian_prod(*[axis] * model.latents).view(-1, model.latents)  # (nodes ** latents, latents)
     log_cell = model.latents * math.log(2 * extent / (nodes - 1))
-    total = torch.full((len(x),), -math.inf, device=model.device)
+    total = torch.full((len(x),), -math.inf, dtype=like.dtype, device=like.device)
     for z in grid.split(rows):
         log_prior = -0.5 * (z.square().sum(-1) + model.latents * math.log(2 * math.pi))
         labels = None if y is None else y[:1].expand(len(z))

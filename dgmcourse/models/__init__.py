@@ -20,7 +20,9 @@ def load_model(folder: str | Path) -> GenerativeModel:
     """
     config = Path(folder) / "config.json"
     if not config.is_file():
-        raise FileNotFoundError(f"{folder} holds no config.json; give a folder written by model.save_pretrained(folder)")
+        raise FileNotFoundError(
+            f"{folder} holds no config.json; give a folder written by model.save_pretrained(folder)"
+        )
     try:
         name = json.loads(config.read_text(encoding="utf-8")).get("class")
     except (ValueError, AttributeError) as error:

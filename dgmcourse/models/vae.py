@@ -79,7 +79,9 @@ class VAE(GenerativeModel):
             self.decoder = MLP(latents + conditions, tuple(reversed(hidden)), values * space.dim, activation)
         else:
             if len(space.shape) != 3:
-                raise ValueError(f"convolutions need images (channels, height, width), got {space}; leave channels=None")
+                raise ValueError(
+                    f"convolutions need images (channels, height, width), got {space}; leave channels=None"
+                )
             width = hidden[0] if hidden else 256
             self.encoder = ConvEncoder(space.shape, channels, 2 * latents, width, conditions, activation)
             outputs = values * space.shape[0]
@@ -95,7 +97,7 @@ class VAE(GenerativeModel):
         """q(z|x): a diagonal Gaussian, batch (batch,), event (latents,)."""
         self.check_input(x)
         centred = 2 * x - 1 if self.space.discrete else x
-        mean, log_var = self._encode(centred, y).float().chunk(2, dim=-1)  # (batch, latents) each
+        mean, log_var = _widened(self._encode(centred, y)).chunk(2, dim=-1)  # (batch, latents) each
         return Independent(Normal(mean, (0.5 * log_var).exp(), validate_args=False), 1, validate_args=False)
 
     def _encode(self, x: Tensor, y: Tensor | None) -> Tensor:
@@ -111,9 +113,9 @@ class VAE(GenerativeModel):
             raise ValueError(f"z must have shape (batch, {self.latents}), got {tuple(z.shape)}")
         condition = self._condition(y, len(z), z.dtype)
         if self.convolutional:
-            out = self.decoder(z, condition).float()  # (n, values · channels, height, width)
+            out = _widened(self.decoder(z, condition))  # (n, values · channels, height, width)
         else:
-            out = self.decoder(z if condition is None else torch.cat([z, condition], dim=-1)).float()
+            out = _widened(self.decoder(z if condition is None else torch.cat([z, condition], dim=-1)))
         if self.space.kind == "grey":
             parameters = out.view(len(z), self.space.levels, *self.space.shape).movedim(1, -1)
             pixels = _Levels(logits=parameters, validate_args=False)  # (n, *shape, levels)
@@ -236,7 +238,7 @@ class _Levels(Categorical):
 
     @property
     def mean(self) -> Tensor:
-        return self.probs @ torch.linspace(0, 1, self._highest + 1, device=self.logits.device)
+        return self.probs @ torch.linspace(0, 1, self._highest + 1, device=self.probs.device).to(self.probs)
 
     def log_prob(self, value: Tensor) -> Tensor:
         return super().log_prob((value * self._highest).round())
@@ -244,3 +246,7 @@ class _Levels(Categorical):
     def sample(self, sample_shape=()) -> Tensor:
         return super().sample(sample_shape) / self._highest
 
+
+def _widened(x: Tensor) -> Tensor:
+    """Half-precision results of autocast as float32, in which likelihoods are summed."""
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x

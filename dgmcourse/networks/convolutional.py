@@ -107,4 +107,3 @@ class ConvDecoder(nn.Module):
         for level, (height, across) in zip(self.levels, reversed(self.sides[:-1]), strict=True):
             x = level(x)[..., :height, :across]  # doubling overshoots an odd side by one
         return self.out(x)
-
