@@ -86,14 +86,14 @@ def build(names: str | list[str] | None = None, root: str | Path | None = None, 
             of that lesson is written; lessons before it are.
         FileNotFoundError: no such lesson, or no folder `solutions/`.
     """
-    _require_author_tools()
+    require_author_tools()
     root = find_root(root)
-    return Report(tuple(_build_one(path, root, force) for path in _select(names, sources(root))))
+    return Report(tuple(_build_one(path, root, force) for path in select(names, sources(root))))
 
 
 def stale(root: str | Path | None = None) -> list[str]:
     """The lessons that `build` would write anew: their source has changed, or a notebook is missing or was edited."""
-    _require_author_tools()
+    require_author_tools()
     root = find_root(root)
     return [path.stem for path in sources(root).values() if _differs(path, root)]
 
@@ -114,7 +114,7 @@ def sources(root: Path) -> dict[str, Path]:
     return {path.stem: path for path in sorted((root / "solutions").glob("[0-9][0-9]*_*.py"))}
 
 
-def _select(names: str | list[str] | None, available: dict[str, Path]) -> list[Path]:
+def select(names: str | list[str] | None, available: dict[str, Path]) -> list[Path]:
     if names is None or names == []:
         return list(available.values())
     chosen = []
@@ -127,7 +127,7 @@ def _select(names: str | list[str] | None, available: dict[str, Path]) -> list[P
     return chosen
 
 
-def _require_author_tools() -> None:
+def require_author_tools() -> None:
     missing = [name for name in ("jupytext", "nbclient") if importlib.util.find_spec(name) is None]
     if missing:
         raise ImportError(f"building notebooks needs {' and '.join(missing)}; {HOW_TO_INSTALL}")
@@ -147,7 +147,7 @@ def _read(path: Path) -> "NotebookNode | None":
 
     try:
         return nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
-    except (OSError, ValueError, nbformat.reader.NotJSONError, nbformat.ValidationError):
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, nbformat.ValidationError):
         return None
 
 
@@ -162,11 +162,11 @@ def same_cells(one: "NotebookNode", other: "NotebookNode | None") -> bool:
 def _differs(path: Path, root: Path) -> bool:
     solution, lesson = _pair(path)
     lesson_path = root / "lessons" / f"{path.stem}.ipynb"
-    fresh = lesson_path.is_file() and lesson_path.read_bytes() == _dump(lesson)
+    fresh = lesson_path.is_file() and lesson_path.read_bytes() == dump(lesson)
     return not fresh or not same_cells(solution, _read(path.with_suffix(".ipynb")))
 
 
-def _dump(notebook: "NotebookNode") -> bytes:
+def dump(notebook: "NotebookNode") -> bytes:
     import nbformat
 
     nbformat.validate(notebook)
@@ -179,14 +179,16 @@ def _build_one(path: Path, root: Path, force: bool) -> Built:
     if force or not _keep_outputs(solution, _read(path.with_suffix(".ipynb"))):
         measured = _execute(solution, path)
     for cell in solution.cells:
-        _drop_live_widgets(cell)
-    files = {"solutions": _dump(solution), "lessons": _dump(lesson)}
+        drop_live_widgets(cell)
+    files = {"solutions": dump(solution), "lessons": dump(lesson)}
     found = faults(solution) + _oversized(files)
     if found:
         listed = "\n  ".join(found)
         raise NotebookError(f"{path.name} must not be shown as it is; the last build's notebooks remain:\n  {listed}")
     targets = {root / folder / f"{path.stem}.ipynb": content for folder, content in files.items()}
-    written = [target.relative_to(root).as_posix() for target, content in targets.items() if _write(target, content)]
+    written = [
+        target.relative_to(root).as_posix() for target, content in targets.items() if replace_file(target, content)
+    ]
     return Built(path.stem, *measured, {folder: len(content) for folder, content in files.items()}, tuple(written))
 
 
@@ -196,7 +198,7 @@ def _oversized(files: dict[str, bytes]) -> list[str]:
             if len(content) > SIZE_LIMIT]  # fmt: skip
 
 
-def _write(target: Path, content: bytes) -> bool:
+def replace_file(target: Path, content: bytes) -> bool:
     """Replace a file whole, if its content changes; whether it did."""
     if target.is_file() and target.read_bytes() == content:
         return False
@@ -224,10 +226,15 @@ def _keep_outputs(solution: "NotebookNode", old: "NotebookNode | None") -> bool:
     return True
 
 
-def _environment(home: Path) -> dict[str, str]:
-    """What a solutions notebook runs with: strict, one thread, no GPU, no progress bars, nothing of this user's."""
+def environment(home: Path, strict: bool) -> dict[str, str]:
+    """What a notebook is run with by the build and the tests: one thread, no GPU, no bars, nothing of this user's.
+
+    Args:
+        home: an empty folder that outlives the kernel.
+        strict: whether a failed check raises (solutions) or the reference stands in (lessons).
+    """
     settings = {
-        "DGMCOURSE_STRICT": "1", "DGMCOURSE_HOME": str(home / "course"), "IPYTHONDIR": str(home / "ipython"),
+        "DGMCOURSE_STRICT": "1" if strict else "0", "DGMCOURSE_HOME": str(home / "course"), "IPYTHONDIR": str(home / "ipython"),
         "TQDM_DISABLE": "1", "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONHASHSEED": "0",
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
     }  # fmt: skip
@@ -264,7 +271,7 @@ def _execute(notebook: "NotebookNode", path: Path) -> tuple[float, int]:
     start = time.perf_counter()
     with (
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home,
-        client.setup_kernel(cleanup_kc=True, cwd=str(path.parent), env=_environment(Path(home))),
+        client.setup_kernel(cleanup_kc=True, cwd=str(path.parent), env=environment(Path(home), strict=True)),
     ):
         for number, index in enumerate(tqdm(code, desc=path.stem, unit="cell", leave=False), 1):
             try:
@@ -313,7 +320,7 @@ def peak_memory() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def _drop_live_widgets(cell: "NotebookNode") -> None:
+def drop_live_widgets(cell: "NotebookNode") -> None:
     """Keep a widget's static picture alone: without its kernel, the widget itself reads "model not found"."""
     for output in cell.get("outputs", ()):
         data = output.get("data", {})
