@@ -1,0 +1,199 @@
+"""Small drawings with PIL: axes, markers, curves, words. A few milliseconds each, where a new figure takes a hundred.
+
+Drawn at twice the size at which they are shown, so that they stay sharp on fine screens; the sizes in arguments are
+the shown ("CSS") pixels.
+"""
+
+import functools
+import importlib.util
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+__all__ = ["ACCENT", "INK", "MUTED", "OUTLINES", "PALETTE", "SCALE", "Plane", "beside", "captioned", "marker", "ticks"]
+
+SCALE = 2
+INK, MUTED, FAINT, PAPER, ACCENT = "#222222", "#666666", "#e3e3e3", "#ffffff", "#d55e00"
+# told apart by people with any kind of colour vision: Paul Tol's "muted" colours, https://personal.sron.nl/~pault/
+PALETTE = ("#332288", "#cc6677", "#117733", "#ddaa33", "#88ccee", "#882255", "#44aa99", "#999933", "#aa4499", "#777777")
+
+
+def _regular(corners: int, turn: float = 0.0, inner: float | None = None) -> list[tuple[float, float]]:
+    """A regular polygon in the unit circle, the first corner on top; `inner` makes a star."""
+    radii = [1.0] if inner is None else [1.0, inner]
+    steps = corners * len(radii)
+    angles = [2 * math.pi * (i / steps) - math.pi / 2 + turn for i in range(steps)]
+    return [(radii[i % len(radii)] * math.cos(a), radii[i % len(radii)] * math.sin(a)) for i, a in enumerate(angles)]
+
+
+def _turned(outline: Sequence[tuple[float, float]], angle: float) -> list[tuple[float, float]]:
+    cos, sin = math.cos(angle), math.sin(angle)
+    return [(cos * x - sin * y, sin * x + cos * y) for x, y in outline]
+
+
+_PLUS = [(-0.35, -1), (0.35, -1), (0.35, -0.35), (1, -0.35), (1, 0.35), (0.35, 0.35),
+         (0.35, 1), (-0.35, 1), (-0.35, 0.35), (-1, 0.35), (-1, -0.35), (-0.35, -0.35)]  # fmt: skip
+# one marker shape beside each color, as outlines in the unit circle (x to the right, y down); the browser gets the same
+OUTLINES = (
+    _regular(16),
+    _regular(4, math.pi / 4),
+    _regular(3),
+    _regular(4),
+    _PLUS,
+    _turned(_PLUS, math.pi / 4),
+    _regular(3, math.pi),
+    _regular(5, inner=0.45),
+    _regular(6),
+    [(-1, -0.4), (1, -0.4), (1, 0.4), (-1, 0.4)],
+)
+
+
+@functools.cache
+def font(size: float, mono: bool = False) -> ImageFont.FreeTypeFont:
+    """DejaVu Sans (or Sans Mono), which comes with matplotlib and knows β, subscripts and the minus sign."""
+    home = Path(importlib.util.find_spec("matplotlib").submodule_search_locations[0])
+    return ImageFont.truetype(
+        str(home / "mpl-data" / "fonts" / "ttf" / ("DejaVuSansMono.ttf" if mono else "DejaVuSans.ttf")),
+        round(size * SCALE),
+    )
+
+
+def marker(draw: ImageDraw.ImageDraw, label: int, x: float, y: float, radius: float = 3.0, color: str | None = None):
+    """Draw the marker of a label at image pixel (x, y)."""
+    r = radius * SCALE
+    outline = [(x + r * px, y + r * py) for px, py in OUTLINES[label % len(OUTLINES)]]
+    draw.polygon(outline, fill=color or PALETTE[label % len(PALETTE)])
+
+
+def ticks(low: float, high: float, about: int = 5) -> list[float]:
+    """Round numbers (1, 2 or 5 times a power of ten apart) between low and high, about so many."""
+    if not high > low:
+        return [low]
+    raw = (high - low) / about
+    power = 10 ** math.floor(math.log10(raw))
+    step = next(m * power for m in (1, 2, 5, 10) if raw <= m * power * (1 + 1e-9))
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [round(i * step, 10) for i in range(first, last + 1)]
+
+
+def number(value: float) -> str:
+    """A number as text, with a real minus sign."""
+    return f"{value:g}".replace("-", "−")
+
+
+class Plane:
+    """A pair of axes, drawn once; `sheet()` hands out copies to draw on, so that frames share frame, ticks and words.
+
+    Args:
+        width, height: size as shown.
+        x_range, y_range: (lowest, highest) value.
+        x_label, y_label: what the axes measure, with the unit.
+    """
+
+    def __init__(self, width: int, height: int, x_range, y_range, x_label: str = "", y_label: str = ""):
+        self.x_range, self.y_range = _widened(x_range), _widened(y_range)
+        image = Image.new("RGB", (width * SCALE, height * SCALE), PAPER)
+        draw = ImageDraw.Draw(image)
+        y_ticks = ticks(*self.y_range, about=max(2, height // 60))
+        widest = max(font(9).getlength(number(v)) for v in y_ticks)
+        left = widest + (10 + (14 if y_label else 0)) * SCALE
+        bottom = (18 + (15 if x_label else 0)) * SCALE
+        self.box = (left, 8 * SCALE, image.width - 8 * SCALE, image.height - bottom)
+        for v in ticks(*self.x_range, about=max(2, width // 70)):
+            x, _ = self.at(v, self.y_range[0])
+            draw.line([(x, self.box[1]), (x, self.box[3])], fill=FAINT, width=SCALE // 2)
+            draw.text((x, self.box[3] + 4 * SCALE), number(v), fill=MUTED, font=font(9), anchor="mt")
+        for v in y_ticks:
+            _, y = self.at(self.x_range[0], v)
+            draw.line([(self.box[0], y), (self.box[2], y)], fill=FAINT, width=SCALE // 2)
+            draw.text((self.box[0] - 5 * SCALE, y), number(v), fill=MUTED, font=font(9), anchor="rm")
+        draw.rectangle(self.box, outline="#999999", width=SCALE // 2)
+        middle = (self.box[0] + self.box[2]) / 2
+        draw.text((middle, image.height - 3 * SCALE), x_label, fill=INK, font=font(10), anchor="mb")
+        if y_label:
+            _upright(image, y_label, (self.box[1] + self.box[3]) / 2)
+        self._blank = image
+
+    def at(self, x, y):
+        """Image pixels of the point (x, y): numbers or arrays."""
+        (x0, x1), (y0, y1) = self.x_range, self.y_range
+        left, top, right, bottom = self.box
+        return left + (x - x0) / (x1 - x0) * (right - left), bottom - (y - y0) / (y1 - y0) * (bottom - top)
+
+    def sheet(self) -> tuple[Image.Image, ImageDraw.ImageDraw]:
+        """A fresh copy of the axes, and a pen for it."""
+        image = self._blank.copy()
+        return image, ImageDraw.Draw(image)
+
+    def keep(self, image: Image.Image) -> None:
+        """Make what is drawn on this sheet part of every later one."""
+        self._blank = image
+
+    def scatter(self, image: Image.Image, xy: np.ndarray, radius: float = 1.8, color: str = PALETTE[0]) -> None:
+        """Stamp a disc on every point of (n, 2) that lies within the axes; fast for thousands."""
+        disc, half = _disc(radius)
+        x, y = self.at(xy[:, 0], xy[:, 1])
+        left, top, right, bottom = self.box
+        inside = (x >= left) & (x <= right) & (y >= top) & (y <= bottom)
+        for px, py in zip(x[inside].round().astype(int), y[inside].round().astype(int), strict=True):
+            image.paste(color, (px - half, py - half), disc)
+
+    def curve(self, draw: ImageDraw.ImageDraw, x, y, color: str = PALETTE[0], width: float = 1.5) -> None:
+        """A line through the points (x, y), two arrays of equal length."""
+        px, py = self.at(np.asarray(x, float), np.asarray(y, float))
+        draw.line(list(zip(px, py, strict=True)), fill=color, width=round(width * SCALE), joint="curve")
+
+
+def _widened(bounds) -> tuple[float, float]:
+    low, high = float(bounds[0]), float(bounds[1])
+    return (low, high) if high > low else (low - 0.5, high + 0.5)
+
+
+@functools.cache
+def _disc(radius: float) -> tuple[Image.Image, int]:
+    """A smooth disc as a mask, and half its side."""
+    half = math.ceil(radius * SCALE)
+    span = np.arange(-half, half + 1)
+    distance = np.hypot(*np.meshgrid(span, span))
+    return Image.fromarray((255 * np.clip(radius * SCALE + 0.5 - distance, 0, 1)).astype(np.uint8)), half
+
+
+def _upright(image: Image.Image, words: str, middle: float) -> None:
+    """Write along the left edge, from bottom to top, centred at image row `middle`."""
+    box = font(10).getbbox(words, anchor="lt")
+    strip = Image.new("RGB", (box[2] + 2, box[3] + 2), PAPER)
+    ImageDraw.Draw(strip).text((1, 1), words, fill=INK, font=font(10), anchor="lt")
+    turned = strip.transpose(Image.Transpose.ROTATE_90)
+    image.paste(turned, (2 * SCALE, round(middle - turned.height / 2)))
+
+
+def captioned(image: Image.Image, caption: str) -> Image.Image:
+    """The image with one line of words above it, both on white."""
+    words = font(10).getlength(caption)
+    sheet = Image.new("RGB", (max(image.width, math.ceil(words) + 2), image.height + 17 * SCALE), PAPER)
+    ImageDraw.Draw(sheet).text((0, 13 * SCALE), caption, fill=INK, font=font(10), anchor="ls")
+    sheet.paste(image, (0, 17 * SCALE))
+    return sheet
+
+
+def beside(images: Sequence[Image.Image], gap: int = 12, down: bool = False) -> Image.Image:
+    """Images in a row (or, `down`, in a column), tops (or left edges) aligned, on white."""
+    gap *= SCALE
+    along, across = (1, 0) if down else (0, 1)
+    length = sum(image.size[along] for image in images) + gap * (len(images) - 1)
+    size = (max(image.size[across] for image in images), length)
+    sheet = Image.new("RGB", size if down else size[::-1], PAPER)
+    place = 0
+    for image in images:
+        sheet.paste(image, (0, place) if down else (place, 0))
+        place += image.size[along] + gap
+    return sheet
+
+
+def framed(image: Image.Image, width: int) -> Image.Image:
+    """A small image enlarged, its pixels sharp, to about `width` shown pixels."""
+    factor = max(1, round(width * SCALE / image.width))
+    return image.convert("RGB").resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)

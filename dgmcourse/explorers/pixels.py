@@ -1,0 +1,102 @@
+"""From tensors of images to bytes that a browser shows: uint8 arrays, tiles of many images, PNG."""
+
+import io
+import math
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+__all__ = ["bordered", "encode_png", "enlarge", "image_shape", "small_png", "tile", "to_pil", "to_uint8"]
+
+
+def image_shape(shape: tuple[int, ...]) -> tuple[int, int, int] | None:
+    """(height, width, channels) of one image of this shape, or None if it is no image.
+
+    Images are (height, width), (1, height, width) or (3, height, width).
+    """
+    if len(shape) == 2:
+        return (shape[0], shape[1], 1)
+    if len(shape) == 3 and shape[0] in (1, 3):
+        return (shape[1], shape[2], shape[0])
+    return None
+
+
+def to_uint8(images: Tensor) -> np.ndarray:
+    """Mean images in [0, 1], (n, h, w), (n, 1, h, w) or (n, 3, h, w), as uint8 (n, h, w, channels).
+
+    Values outside [0, 1] are clipped: 0 is black, 1 white.
+
+    Raises:
+        ValueError: not images, or not finite.
+    """
+    if image_shape(tuple(images.shape[1:])) is None:
+        raise ValueError("images must have shape (n, height, width) or (n, 1 or 3, height, width), "
+                         f"got {tuple(images.shape)}")  # fmt: skip
+    images = images.detach()
+    images = images[:, None] if images.ndim == 3 else images
+    if not torch.isfinite(images).all():
+        raise ValueError("the image holds NaN or infinity; has training diverged?")
+    bytes_ = images.clamp(0, 1).mul(255).round().to(torch.uint8)
+    return bytes_.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+
+
+def tile(images: np.ndarray | Tensor, columns: int | None = None, gap: int = 1, fill: int = 255) -> np.ndarray:
+    """Many images side by side as one: uint8 (n, h, w, c), or a tensor for `to_uint8`, -> uint8 (height, width, c).
+
+    Args:
+        images: read row by row, from the top left.
+        columns: images a row; by default as square as possible.
+        gap: pixels between images.
+        fill: grey of the gaps and of places left over, 0 … 255.
+    """
+    images = to_uint8(images) if isinstance(images, Tensor) else images
+    n, height, width, channels = images.shape
+    if n == 0:
+        raise ValueError("tile needs at least one image")
+    columns = min(n, columns or math.ceil(math.sqrt(n)))
+    rows = math.ceil(n / columns)
+    sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, channels), fill, np.uint8)
+    for i, image in enumerate(images):
+        top, left = (i // columns) * (height + gap), (i % columns) * (width + gap)
+        sheet[top : top + height, left : left + width] = image
+    return sheet
+
+
+def enlarge(image: np.ndarray, factor: int) -> np.ndarray:
+    """Every pixel `factor` times as wide and high, edges sharp: (..., h, w, c) -> (..., h·factor, w·factor, c)."""
+    return image.repeat(factor, axis=-3).repeat(factor, axis=-2)
+
+
+def bordered(images: np.ndarray, marked: int | None = None, edge: int = 2, color: str = "#d55e00") -> np.ndarray:
+    """Images with a white edge, image `marked` with a colored one: uint8 (n, h, w, c) -> (n, h + 2·edge, …, 3)."""
+    images = np.broadcast_to(images, (*images.shape[:3], 3))
+    images = np.pad(images, ((0, 0), (edge, edge), (edge, edge), (0, 0)), constant_values=255)
+    if marked is not None:
+        image = images[marked]
+        for side in (image[:edge], image[-edge:], image[:, :edge], image[:, -edge:]):
+            side[:] = [int(color[i : i + 2], 16) for i in (1, 3, 5)]
+    return images
+
+
+def to_pil(image: np.ndarray) -> Image.Image:
+    """uint8 (h, w, 1 or 3) as a PIL image, grey or RGB."""
+    return Image.fromarray(np.ascontiguousarray(image[..., 0] if image.shape[-1] == 1 else image))
+
+
+def encode_png(image: np.ndarray | Image.Image, effort: int = 1) -> bytes:
+    """PNG bytes of a uint8 array (h, w, 1 or 3) or a PIL image; effort 0 … 9 (1 is fast, 9 small)."""
+    buffer = io.BytesIO()
+    picture = to_pil(image) if isinstance(image, np.ndarray) else image
+    picture.save(buffer, format="PNG", compress_level=effort)
+    return buffer.getvalue()
+
+
+def small_png(image: Image.Image, limit: int = 40_000) -> bytes:
+    """PNG of at most `limit` bytes: first with 64 colours, then smaller and smaller."""
+    while True:
+        png = encode_png(image.convert("RGB").quantize(64, dither=Image.Dither.NONE), effort=9)
+        if len(png) <= limit or min(image.size) < 16:
+            return png
+        image = image.resize((image.width * 4 // 5, image.height * 4 // 5), Image.Resampling.LANCZOS)
