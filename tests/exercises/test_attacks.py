@@ -218,7 +218,6 @@ RIGHT = {
     "static": Kl.static,
     "any arguments": lambda *arguments: demo.kl(*arguments),
     "default argument": kl_with_extra,
-    "scripted": torch.jit.trace(demo.kl, (torch.zeros(5, 3), torch.zeros(5, 3)), check_trace=False),
     "parameter": lambda m, v: demo.kl(m, v).as_subclass(torch.Tensor),
     "mapped": torch.vmap(lambda m, v: demo.kl(m, v)),
 }

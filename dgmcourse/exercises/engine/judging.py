@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import torch
 
 from .compare import Difference, difference, leaves
-from .observing import Observation, calling_problem, compare, draw, fresh, numbers, observe
+from .observing import Observation, calling_problem, changes_wrongly, compare, draw, fresh, numbers, observe
 from .patterns import pattern
 from .registry import Exercise
 from .results import Result
 from .sandbox import Attempt, attempt, undisturbed
-from .statistics import differs_in_distribution, many_draws
+from .statistics import DRAWS, FEWER, gradients_differ, many_draws, values_differ
 
 __all__ = ["judge"]
 
@@ -60,7 +60,7 @@ class _Judge:
         first = next(one for one in found if one is not None)
         astray = ""
         if self.exercise.random and all(one is None or one.kind in ("value", "gradient") for one in found):
-            astray = self._astray(self.exercise.reference, given[0].value)
+            astray = self._astray(given[0].value) or changes_wrongly(given[0], expected[0])
             if not astray:
                 return _first(self._by_properties(given), self._right())
         mistaken = self._known_mistake(given, expected, names)
@@ -119,12 +119,24 @@ class _Judge:
         arguments, keywords = fresh(draw(self.exercise, seed))
         return keywords or arguments
 
-    def _astray(self, other: Callable, value: object) -> str:
-        """How the learner's distribution differs from another function's on the first draw's inputs, or ""."""
-        if self.draws is None:
-            self.draws = self._timed(many_draws, self.exercise, self.function, self._left())
-        theirs = many_draws(self.exercise, other, self.exercise.time_limit)
-        return self.draws.problem or theirs.problem or differs_in_distribution(self.draws.value, theirs.value, value)
+    def _astray(self, value: object) -> str:
+        """How the distribution of a random answer differs from the reference's on the first draw's inputs, or ""."""
+        exercise, reference, limit = self.exercise, self.exercise.reference, self.exercise.time_limit
+        self.draws = self._timed(many_draws, exercise, self.function, DRAWS, self._left())
+        if self.draws.problem:
+            return self.draws.problem
+        wrong = values_differ(self.draws.value, many_draws(exercise, reference, DRAWS, limit).value, value)
+        if wrong or not exercise.differentiable:
+            return wrong
+        mine = self._timed(many_draws, exercise, self.function, FEWER, self._left(), gradients=True)
+        theirs = many_draws(exercise, reference, FEWER, limit, gradients=True)
+        return mine.problem or gradients_differ(mine.value, theirs.value)
+
+    def _distributed_like(self, mistake: Callable, value: object) -> bool:
+        if self.draws is None or self.draws.problem:
+            return False
+        theirs = many_draws(self.exercise, mistake, FEWER, self.exercise.time_limit)
+        return not theirs.problem and not values_differ(self.draws.value[:FEWER], theirs.value, value)
 
     def _known_mistake(self, given: list[Observation], expected: list[Observation], names: list[str]) -> Result | None:
         """The first mistake that does just what the learner's function does."""
@@ -155,7 +167,7 @@ class _Judge:
         if all(one is None for one in found):
             return True
         alike = self.exercise.random and all(one is None or one.kind == "value" for one in found)
-        return alike and not self._astray(mistake, given[0].value)
+        return alike and self._distributed_like(mistake, given[0].value)
 
     def _diagnosis(
         self, given: list[Observation], expected: list[Observation], first: Difference, astray: str

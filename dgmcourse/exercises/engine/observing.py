@@ -16,6 +16,7 @@ from .sandbox import Attempt, attempt
 __all__ = [
     "Observation",
     "calling_problem",
+    "changes_wrongly",
     "compare",
     "differentiate",
     "draw",
@@ -212,15 +213,21 @@ def compare(exercise: Exercise, given: Observation, expected: Observation, names
         return Difference("differentiable", text, loose[0])
     if found is not None:
         return found
-    if given.changed and given.changed != expected.changed:
-        text = (f"The answer is right, but your function changes its input `{given.changed}` in place: "
-                "avoid +=, *= and methods that end in _ on inputs.")  # fmt: skip
-        return Difference("changed", text)
+    if changes_wrongly(given, expected):
+        return Difference("changed", changes_wrongly(given, expected))
     for path, gradient in expected.gradients.items():
         wrong = difference(given.gradients[path], gradient, 10 * exercise.tolerance)
         if wrong is not None:
             return Difference("gradient", _about_gradient(wrong.text, path, names), path)
     return None
+
+
+def changes_wrongly(given: Observation, expected: Observation) -> str:
+    """A sentence about an input that a right answer changes in place, though the reference does not, or ""."""
+    if not given.changed or given.changed == expected.changed:
+        return ""
+    return (f"The answer is right, but your function changes its input `{given.changed}` in place: "
+            "avoid +=, *= and methods that end in _ on inputs.")  # fmt: skip
 
 
 def _about_gradient(text: str, path: str, names: list[str]) -> str:
@@ -242,6 +249,6 @@ def numbers(leaf: object) -> Tensor:
         return torch.tensor([torch.inf], dtype=torch.float64)
 
 
-def vector(value: object, gradients: Mapping[str, Tensor]) -> Tensor:
-    """Every number of a value and of its gradients, float64: what the statistics of random answers look at."""
-    return torch.cat([numbers(leaf) for leaf in (*leaves(value).values(), *gradients.values())])
+def vector(value: object) -> Tensor:
+    """Every number of a nested value, float64: what the statistics of random answers look at."""
+    return torch.cat([numbers(leaf) for leaf in leaves(value).values()])

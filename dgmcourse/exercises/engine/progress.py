@@ -94,9 +94,8 @@ class ProgressFile:
                     return
                 self._absorb(before)
                 state = {"schema": SCHEMA, "exercises": self.exercises, "predictions": self.predictions}
-                if state != before:
-                    _write(self.path, state)
-                    _write(self.path.with_suffix(".backup.json"), state)
+                _write(self.path, state)
+                _write(self.path.with_suffix(".backup.json"), state)
                 self.note = ""
         except OSError as error:
             self.note = f"Not saved: {self.path} cannot be written ({error.strerror or type(error).__name__})."
