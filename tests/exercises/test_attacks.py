@@ -143,8 +143,8 @@ WRONG = {
     "one parameter": (lambda mean: mean, "It takes (mean), but it is called with 2 arguments: (mean, log_var)."),
     "three parameters": (lambda mean, log_var, more: mean, "it is called with 2 arguments: (mean, log_var)"),
     "keywords only": (lambda *, mean, log_var: mean, "It takes (*, mean, log_var), but it is called with 2"),
-    "raises": (fails_inside_torch, ", `return mean @ log_var` with RuntimeError: mat1 and mat2"),
-    "raises in helper": (fails_in_a_helper, "`raise KeyError(\"no such thing\")` with KeyError: 'no such thing'."),
+    "raises": (fails_inside_torch, ", `return mean @ log_var`, with RuntimeError: mat1 and mat2"),
+    "raises in helper": (fails_in_a_helper, "`raise KeyError(\"no such thing\")`, with KeyError: 'no such thing'."),
     "recursion": (recursive, "It calls itself without end on line"),
     "exit": (exits, "It calls exit() on line"),
     "odd exception": (own_base_exception, "It stops with Odd."),
@@ -325,6 +325,17 @@ def test_checks_work_within_no_grad_and_inference_mode():
         with context:
             assert verdict(demo.kl)
             assert not torch.is_grad_enabled()
+
+
+def test_checks_do_not_depend_on_mixed_precision():
+    product = demo.Exercise(
+        "demo/product",
+        reference=lambda a: a @ a.T,
+        inputs=lambda generator: torch.randn(20, 20, generator=generator),
+    )
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert judge(product, lambda a: (a[:, None] * a).sum(-1))
+        assert torch.is_autocast_enabled("cpu")
 
 
 def test_inputs_that_the_exercise_keeps_are_safe():

@@ -1,7 +1,6 @@
 """`predict`: a guess before the result, so that the result says something."""
 
 import hashlib
-import html
 import sys
 from collections.abc import Sequence
 
@@ -78,7 +77,7 @@ class Prediction:
             reveal = f'<div role="status">{marked(self.verdict)}</div>'
         return (
             f'<div id="{self.identity}" style="{BOX}"><strong>Predict:</strong> {marked(self.question)}'
-            f'<ul aria-label="{html.escape("Choices")}">{choices}</ul>{reveal}</div>'
+            f'<ul aria-label="Choices">{choices}</ul>{reveal}</div>'
         )
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, object]:
@@ -132,7 +131,7 @@ def predict(question: str, choices: Sequence[str], answer: int | str, why: str) 
 
     Args:
         question: may hold `code` and $mathematics$.
-        choices: two or more.
+        choices: two or more, as plain text.
         answer: the right one, by index (from 0) or by its text.
         why: the reason, shown after the guess.
 

@@ -195,7 +195,9 @@ class Progress:
         lines = [f"Your course: {self._summary()}   (✅ done, ◐ tried, ○ to do)"]
         for number, title, exercises in self.rows:
             done = sum(status == "done" for _, status in exercises)
-            lines.append(f"{number:<3} {title}" + (f": {done} of {len(exercises)}" if exercises else ""))
+            lines.append(
+                f"{number:<3} {title}" + (f": {done} of {len(exercises)}" if exercises else " (no exercises yet)")
+            )
             lines += [f"      {SYMBOLS[status]} {one.title} ({one.name})" for one, status in exercises]
         return "\n".join(lines + ([self.note] if self.note else []))
 
@@ -214,6 +216,8 @@ class Progress:
 
 
 def _cells(exercises: tuple[tuple[Exercise, str], ...]) -> str:
+    if not exercises:
+        return "no exercises yet"
     return "<br>".join(
         f'<span aria-hidden="true">{SYMBOLS[status]}</span> {html.escape(one.title)} ({WORDS[status]})'
         for one, status in exercises

@@ -166,11 +166,12 @@ def find(name: str) -> Exercise:
 
 
 def _suggestion(name: str, names: list[str]) -> str:
-    """Names that resemble the given one, as a whole or by task alone; else the whole list's beginning."""
+    """Names that resemble the given one, as a whole or by task alone; else the list's beginning."""
     tasks = {known.split("/")[1]: known for known in names}
-    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-    close += [tasks[task] for task in difflib.get_close_matches(name.split("/")[-1], tasks, n=3, cutoff=0.5)]
+    close = difflib.get_close_matches(name.lower(), names, n=2, cutoff=0.75)
+    close += [tasks[task] for task in difflib.get_close_matches(name.split("/")[-1].lower(), tasks, n=2, cutoff=0.75)]
     if close:
         return f"Did you mean {' or '.join(repr(known) for known in dict.fromkeys(close))}?"
-    shown = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
+    family = [known for known in names if known.split("/")[0] == name.split("/")[0]] or names
+    shown = ", ".join(family[:8]) + (", …" if len(family) > 8 else "")
     return f"Known exercises: {shown}." if names else "No exercise is registered yet."

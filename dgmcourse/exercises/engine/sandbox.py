@@ -58,11 +58,15 @@ class _Beginning(io.StringIO):
 
 @contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
-    """Restore what code may leave behind: random states, gradient mode, default dtype and device."""
+    """Restore what code may leave behind: random states, gradient mode, default dtype and device.
+
+    Within, gradients are on and automatic mixed precision is off, wherever the check was called from.
+    """
     dtype, device = torch.get_default_dtype(), torch.get_default_device()
     python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002 (the global state is the point)
     gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
-    with torch.random.fork_rng(devices=gpus), torch.inference_mode(False), torch.enable_grad():
+    full = torch.autocast("cpu", enabled=False)
+    with torch.random.fork_rng(devices=gpus), torch.inference_mode(False), torch.enable_grad(), full:
         try:
             yield
         finally:
@@ -137,12 +141,12 @@ def is_blank(error: BaseException, owner: Callable) -> bool:
 
 
 def _line_of(error: BaseException, owner: Callable) -> str:
-    """' on line 3: `z = mean @ std`', for the deepest frame in the learner's file; empty where there is none."""
+    """' on line 3, `z = mean @ std`,', for the deepest frame in the learner's file; empty where there is none."""
     files = {code.co_filename for code in own_code(owner)}
     for code, number in reversed(_frames(error.__traceback__)):
         if code.co_filename in files:
             text = linecache.getline(code.co_filename, number).strip()
-            return f" on line {number}" + (f", `{text[:120]}`" if text else "")
+            return f" on line {number}" + (f", `{text[:120]}`," if text else "")
     return ""
 
 
@@ -158,13 +162,15 @@ def _in_words(error: BaseException, owner: Callable, limit: float) -> str:
     except Exception:  # an exception whose own __str__ fails
         place, said = "", ""
     if isinstance(error, TimeUp):
-        return f"It was stopped after {limit:g} s{place}. Is there a loop that does not end, or far too much work?"
+        return f"It was stopped after {limit:g} s{place.rstrip(',')}. Is there a loop that does not end, or far too much work?"
     if isinstance(error, RecursionError):
-        return f"It calls itself without end{place}. Does it use its own name where another function belongs?"
+        return (
+            f"It calls itself without end{place.rstrip(',')}. Does it use its own name where another function belongs?"
+        )
     if isinstance(error, SystemExit):
         return f"It calls exit(){place}, which would end the notebook. Use `return` to hand back your answer."
     if isinstance(error, MemoryError) or ("alloc" in said.lower() and "memory" in said.lower()):
-        return f"It asks for more memory than there is{place}. Which tensor is so large, and why?"
+        return f"It asks for more memory than there is{place.rstrip(',')}. Which tensor is so large, and why?"
     said = said.rstrip(".")
     return f"It stops{place} with {type(error).__name__}{': ' + said if said else ''}."
 
