@@ -1,9 +1,12 @@
 """Exercises that only the tests use: one of each sort that the engine knows."""
 
+import dataclasses
+
 import torch
 from torch import nn
 
 from dgmcourse.exercises import Exercise, Mistake, invertible, sums_to_one
+from dgmcourse.exercises.engine.judging import judge
 
 HINTS = ("Look at the formula.", "Which term is a variance?", "Write it term by term.")
 
@@ -239,3 +242,8 @@ LAYER = Exercise(
 )
 
 ALL = [KL, REPARAMETERIZE, BOLTZMANN, SQUASH, BUG_HUNT, SAMPLER, LAYER]
+
+
+def verdict(answer, exercise=KL, **changes):
+    """What the check of an exercise (with changed settings) says of an answer."""
+    return judge(dataclasses.replace(exercise, **changes), answer)

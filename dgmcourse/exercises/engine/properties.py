@@ -1,4 +1,4 @@
-"""Properties that right answers share. Any function `(answer, inputs) -> message or None` is one; these are ready made."""
+"""Properties that right answers share: any function `(answer, inputs) -> message or None`; these are ready made."""
 
 from collections.abc import Callable, Mapping
 

@@ -162,7 +162,7 @@ def _in_words(error: BaseException, owner: Callable, limit: float) -> str:
     except Exception:  # an exception whose own __str__ fails
         place, said = "", ""
     if isinstance(error, TimeUp):
-        return f"It was stopped after {limit:g} s{place.rstrip(',')}. Is there a loop that does not end, or far too much work?"
+        return f"It was stopped after {limit:g} s{place.rstrip(',')}. Is there an endless loop, or far too much work?"
     if isinstance(error, RecursionError):
         return (
             f"It calls itself without end{place.rstrip(',')}. Does it use its own name where another function belongs?"
