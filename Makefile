@@ -29,7 +29,7 @@ NBVAL := --nbval-lax --nbval-cell-timeout 300 --nbval-current-env
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n 's/^# \{0,1\}//p;/^$$/q' Makefile
+	@sed -n '/^#/!q;s/^# \{0,1\}//p' Makefile
 
 install: $(INSTALLED)
 
@@ -50,7 +50,7 @@ $(PY):
 $(INSTALLED): pyproject.toml requirements.txt constraints.txt | $(PY)
 	@$(PY) -m pip install --disable-pip-version-check -r requirements.txt || { \
 		echo "The installation did not finish; the lines above say why." >&2; \
-		echo "Network and 5 GB of disk are needed once; the README says how to get a smaller torch." >&2; \
+		echo "It needs a network and some GB of disk, once; the README says how to get a smaller torch." >&2; \
 		exit 1; }
 	@touch $@
 

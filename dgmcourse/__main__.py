@@ -74,7 +74,7 @@ def assignment(
     """Make a lesson an assignment of an nbgrader course."""
     from .classroom import assignment
 
-    typer.echo(assignment(lesson, folder, **({"force": True} if force else {})))
+    typer.echo(assignment(lesson, folder, force=force))
 
 
 @app.command()

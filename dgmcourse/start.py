@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shlex
+import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,7 +126,7 @@ def _name(wanted: str, sources: dict[str, Path]) -> str:
     for name in sources:
         if stem in (name, name.split("_")[0]):
             return name
-    close = difflib.get_close_matches(stem, sources, n=3, cutoff=0.4)
+    close = difflib.get_close_matches(stem, sources, n=3)
     raise FileNotFoundError(f"no lesson is called {wanted!r}; "
                             + (f"did you mean {' or '.join(close)}?" if close else f"there are: {', '.join(sources)}"))  # fmt: skip
 
@@ -167,7 +168,7 @@ def _create(target: Path, content: bytes) -> bool:
     """Write a file whole if nothing of its name is there, whoever else is writing; whether it was written."""
     if os.path.lexists(target):
         return False
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    partial = target.with_name(f".{target.name}.{uuid.uuid4().hex}.partial")
     try:
         partial.write_bytes(content)
         try:
@@ -194,7 +195,7 @@ def _read_record(folder: Path) -> dict[str, str]:
 
 def _write_record(folder: Path, record: dict[str, str]) -> None:
     text = json.dumps({"schema": SCHEMA, "copied": record}, indent=1, sort_keys=True) + "\n"
-    partial = folder / f"{RECORD}.{os.getpid()}.partial"
+    partial = folder / f"{RECORD}.{uuid.uuid4().hex}.partial"
     with contextlib.suppress(IsADirectoryError):
         try:
             partial.write_text(text, encoding="utf-8")
