@@ -295,7 +295,8 @@ def _reason(error: Exception) -> str:
     """One line that says what happened, then the traceback where there is one."""
     name = type(error).__name__
     if name == "CellExecutionError":
-        return f"{error.ename}: {_plain(error.evalue)}\n{_plain(error.traceback).strip()}"
+        traceback = re.split(r"-{50,}\n", _plain(error.traceback))[-1].strip()  # without a copy of the cell
+        return f"{error.ename}: {_plain(error.evalue)}\n{traceback}"
     if name == "CellTimeoutError":
         return f"it ran for more than {CELL_TIMEOUT} s"
     return "the kernel died (out of memory?)"
@@ -321,8 +322,14 @@ def peak_memory() -> int:
 
 
 def drop_live_widgets(cell: "NotebookNode") -> None:
-    """Keep a widget's static picture alone: without its kernel, the widget itself reads "model not found"."""
+    """Keep what a widget shows without its kernel: its static picture, and of a progress bar nothing."""
+    kept = []
     for output in cell.get("outputs", ()):
         data = output.get("data", {})
+        if WIDGET in data and re.search(r"\d+%\|", data.get("text/plain", "")):
+            continue
         if WIDGET in data and any(kind == "text/html" or kind.startswith("image/") for kind in data):
-            del data[WIDGET]
+            del data[WIDGET]  # alone it would read "model not found"
+        kept.append(output)
+    if len(kept) < len(cell.get("outputs", ())):
+        cell.outputs = kept

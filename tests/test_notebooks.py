@@ -276,6 +276,15 @@ def test_of_a_widget_with_a_static_picture_only_the_picture_is_stored():
     assert [list(out.data) for out in cell.outputs] == [["text/html"], list(WIDGET.data)]
 
 
+def test_progress_bars_leave_nothing_behind(tiny):
+    tiny(
+        TINY
+        + "\n# %%\nfrom tqdm.auto import tqdm\n\nfor _ in tqdm(range(3), disable=False):\n    pass\nprint('done')\n"
+    )
+    shown = read(tiny.root / "solutions" / "00_tiny.ipynb").cells[-1].outputs
+    assert [(out.output_type, out.text) for out in shown] == [("stream", "done\n")]
+
+
 def test_nbval_compares_checks_and_runs_solutions_strictly(course, tmp_path):
     """The command of `make test`, on a course where one stored ✅ was changed and one answer is blank."""
     good = files(course[0])
