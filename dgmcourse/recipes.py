@@ -24,6 +24,7 @@ from .core import GenerativeModel
 from .data import Dataset, mnist
 from .evaluation.likelihood import Estimate, average_log_prob, importance_weighted_log_prob, integrated_log_prob
 from .models import VAE, load_model
+from .tables import Table
 from .training import fit
 
 __all__ = ["RECIPES", "Card", "Recipe", "evaluate", "ship", "table", "train"]
@@ -275,21 +276,11 @@ def ship(folder: str | Path, name: str | None = None) -> Path:
     return target
 
 
-class Table(list):
-    """Rows of text that print as a table with aligned columns; the first row is the header."""
-
-    def __str__(self):
-        widths = [max(len(row[i]) for row in self) for i in range(len(self[0]))]
-        return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in self)
-
-    __repr__ = __str__
-
-
 def table() -> Table:
     """All recipes: budget, published figure, and the result of the model that ships, where one does."""
     from . import zoo
 
-    rows = Table([("recipe", "minutes", "result, nats", "published", "what")])
+    rows = []
     shipped = zoo.names()
     for recipe in RECIPES.values():
         result = "–"
@@ -298,4 +289,4 @@ def table() -> Table:
             result = ", ".join(f"{name} {n['kind']} {n['value']:.2f}" for name, n in numbers.items())
         published = "; ".join(f"{figure.value}" for figure in recipe.published) or "–"
         rows.append((recipe.name, f"≈ {recipe.minutes}", result, published, recipe.about))
-    return rows
+    return Table(("recipe", "minutes", "result, nats", "published", "what"), rows)

@@ -218,11 +218,12 @@ def _accelerator(device: str, precision: str):
     from accelerate.state import AcceleratorState, GradientState
 
     ddp = DistributedDataParallelKwargs(find_unused_parameters=True, broadcast_buffers=False)
+    gpu = torch.cuda.is_available() or torch.backends.mps.is_available()
     cpu_flag = os.environ.get("ACCELERATE_USE_CPU")
     AcceleratorState._reset_state(reset_partial_state=True)
     GradientState._reset_state()
     try:
-        yield Accelerator(mixed_precision=precision, cpu=device == "cpu", kwargs_handlers=[ddp])
+        yield Accelerator(mixed_precision=precision, cpu=device == "cpu" or not gpu, kwargs_handlers=[ddp])
     finally:
         AcceleratorState._reset_state(reset_partial_state=True)
         GradientState._reset_state()
@@ -444,7 +445,8 @@ def _factor(step: int, steps: int, schedule: str, warmup: int) -> float:
 def _bar(first: int, steps: int, show: bool):
     from tqdm.auto import tqdm
 
-    return tqdm(total=steps, initial=first, disable=not show, leave=False, unit="step", mininterval=0.2)
+    hidden = {} if show else {"disable": True}  # else TQDM_DISABLE=1 decides
+    return tqdm(total=steps, initial=first, leave=False, unit="step", mininterval=0.2, **hidden)
 
 
 def _show(bar, run: _Run) -> None:

@@ -10,7 +10,9 @@ from ..core import GenerativeModel, Kind, LogProb
 
 __all__ = [
     "Estimate",
+    "GridPosterior",
     "average_log_prob",
+    "grid_posterior",
     "importance_weighted_log_prob",
     "integrated_log_prob",
     "linear_gaussian_log_prob",
@@ -86,7 +88,8 @@ def importance_weighted_log_prob(
     """
     from tqdm.auto import tqdm
 
-    bar = tqdm(total=len(x), disable=not progress, leave=False, unit="image", desc=f"L_{samples}")
+    hidden = {} if progress else {"disable": True}  # else TQDM_DISABLE=1 decides
+    bar = tqdm(total=len(x), leave=False, unit="image", desc=f"L_{samples}", **hidden)
     values = []
     for part, labels in _parts(model, x, y, batch_size):
         values.append(model.importance_weighted_bound(part, labels, samples=samples, rows=3000))
@@ -135,6 +138,38 @@ def integrated_log_prob(
         joint = _pairwise_log_likelihood(model, x, z, labels) + log_prior  # (batch, rows)
         total = torch.logaddexp(total, joint.logsumexp(-1))
     return LogProb(total + log_cell, Kind.EXACT)
+
+
+class GridPosterior(NamedTuple):
+    """Everything about one latent that a grid can tell.
+
+    Attributes:
+        z: (nodes,), evenly spaced.
+        log_prob: log p(x), (batch,), nats, exact to the rule's tolerance.
+        log_joint: log p(x, z), (batch, nodes).
+        posterior: p(z|x), (batch, nodes), a density.
+        guess: q(z|x), (batch, nodes), the encoder's density.
+    """
+
+    z: Tensor
+    log_prob: Tensor
+    log_joint: Tensor
+    posterior: Tensor
+    guess: Tensor
+
+
+@torch.no_grad()
+def grid_posterior(model: GenerativeModel, x: Tensor, extent: float = 6.0, nodes: int = 4001) -> GridPosterior:
+    """The exact posterior of a model with one latent beside its encoder's, on a grid; see `integrated_log_prob`."""
+    if model.latents != 1:
+        raise ValueError(f"grid_posterior is for one latent, this model has {model.latents}")
+    z = torch.linspace(-extent, extent, nodes, dtype=x.dtype, device=x.device)
+    log_prior = -0.5 * (z.square() + math.log(2 * math.pi))
+    log_joint = _pairwise_log_likelihood(model, x, z[:, None], None) + log_prior  # (batch, nodes)
+    log_prob = log_joint.logsumexp(-1) + math.log(2 * extent / (nodes - 1))
+    q = model.posterior(x).base_dist
+    guess = torch.distributions.Normal(q.loc, q.scale).log_prob(z).exp()
+    return GridPosterior(z, log_prob, log_joint, (log_joint - log_prob[:, None]).exp(), guess)
 
 
 def _pairwise_log_likelihood(model: GenerativeModel, x: Tensor, z: Tensor, y: Tensor | None) -> Tensor:
