@@ -20,9 +20,12 @@ unexport PYTHONPATH PYTHONHOME DGMCOURSE_STRICT
 QUIET_LAB := --LabApp.news_url=None --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
+# nbgrader calls its tools by name, and a terminal in JupyterLab should meet this environment first.
+IN_VENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
+
 # One thread a process, and an empty home of the course, so that no test touches anyone's progress.
 PYTEST := home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT HUP INT TERM && \
-	OMP_NUM_THREADS=1 DGMCOURSE_HOME="$$home" IPYTHONDIR="$$home/ipython" $(PY) -m pytest -n 2
+	$(IN_VENV) OMP_NUM_THREADS=1 DGMCOURSE_HOME="$$home" IPYTHONDIR="$$home/ipython" $(PY) -m pytest -n 2
 NBVAL := --nbval-lax --nbval-cell-timeout 300 --nbval-current-env
 
 .PHONY: help install lab test check notebooks clean
@@ -56,7 +59,7 @@ $(INSTALLED): pyproject.toml requirements.txt constraints.txt | $(PY)
 
 lab: $(INSTALLED)
 	@$(PY) -m dgmcourse start work
-	@cd work && exec ../$(PY) -m jupyterlab $(QUIET_LAB) $(AS_ROOT) $(LAB) "$$(ls [0-9]*.ipynb | head -n 1)"
+	@cd work && export $(IN_VENV) && exec ../$(PY) -m jupyterlab $(QUIET_LAB) $(AS_ROOT) $(LAB) "$$(ls [0-9]*.ipynb | head -n 1)"
 
 test: $(INSTALLED)
 	@$(PYTEST) --dist loadscope $(NBVAL) tests solutions lessons

@@ -52,6 +52,7 @@ def run_remedy(remedy: str) -> subprocess.CompletedProcess:
     return subprocess.run([*command, "--help"], capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_a_sound_installation_is_found_sound(monkeypatch, tmp_path):
     monkeypatch.setenv("DGMCOURSE_DATA", str(tmp_path))
     monkeypatch.setenv("DGMCOURSE_HOME", str(tmp_path / "home"))
@@ -125,6 +126,7 @@ def test_a_broken_torch_is_named_with_its_remedy_and_what_needs_it_is_not_tried(
     assert checks["widgets"].ok
 
 
+@pytest.mark.slow
 def test_the_command_line_survives_a_broken_torch(tmp_path):
     (tmp_path / "torch.py").write_text("raise ImportError('libtorch_cpu.so is damaged')")
     run = subprocess.run(
