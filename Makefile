@@ -59,7 +59,8 @@ $(INSTALLED): pyproject.toml requirements.txt constraints.txt | $(PY)
 
 lab: $(INSTALLED)
 	@$(PY) -m dgmcourse start work
-	@cd work && export $(IN_VENV) && exec ../$(PY) -m jupyterlab $(QUIET_LAB) $(AS_ROOT) $(LAB) "$$(ls [0-9]*.ipynb | head -n 1)"
+	@cd work && export $(IN_VENV) && exec ../$(PY) -m jupyterlab $(QUIET_LAB) $(AS_ROOT) \
+		--LabApp.default_url="/lab/tree/$$(ls [0-9]*.ipynb | head -n 1)" $(LAB)
 
 test: $(INSTALLED)
 	@$(PYTEST) --dist loadscope $(NBVAL) tests solutions lessons
