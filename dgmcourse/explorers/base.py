@@ -10,8 +10,9 @@ from pathlib import Path
 import anywidget
 import ipywidgets
 import traitlets
-from PIL import Image
+from PIL import Image, ImageOps
 
+from .drawing import PAPER, SCALE
 from .pixels import small_png
 
 __all__ = ["HERE", "Explorer", "Picture", "describe", "reported"]
@@ -96,11 +97,13 @@ class Explorer(traitlets.HasTraits):
         """The picture as an `<img>`, for GitHub, PDF and wherever no widget can run; under 60 kB."""
         alt = html.escape(self.alt, quote=True)
         try:
-            png = small_png(self.picture())
+            picture = ImageOps.expand(self.picture().convert("RGB"), 8 * SCALE, PAPER)
+            png = small_png(picture)
         except Exception as problem:
             _log.info("%s has no picture", type(self).__name__, exc_info=True)
             return f"<p>{html.escape(self.alt)} ({html.escape(describe(problem))})</p>"
-        return f'<img alt="{alt}" style="max-width:100%" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
+        source = f"data:image/png;base64,{base64.b64encode(png).decode()}"
+        return f'<img alt="{alt}" style="width:{picture.width // SCALE}px;max-width:100%" src="{source}">'
 
     def _repr_mimebundle_(self, **kwargs):
         bundle = super()._repr_mimebundle_(**kwargs)

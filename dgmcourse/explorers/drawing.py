@@ -97,12 +97,12 @@ class Plane:
         self.x_range, self.y_range = _widened(x_range), _widened(y_range)
         image = Image.new("RGB", (width * SCALE, height * SCALE), PAPER)
         draw = ImageDraw.Draw(image)
-        y_ticks = ticks(*self.y_range, about=max(2, height // 60))
+        y_ticks = ticks(*self.y_range, about=max(2, height // 50))
         widest = max(font(9).getlength(number(v)) for v in y_ticks)
         left = widest + (10 + (14 if y_label else 0)) * SCALE
         bottom = (18 + (15 if x_label else 0)) * SCALE
         self.box = (left, 8 * SCALE, image.width - 8 * SCALE, image.height - bottom)
-        for v in ticks(*self.x_range, about=max(2, width // 70)):
+        for v in ticks(*self.x_range, about=max(2, width // 50)):
             x, _ = self.at(v, self.y_range[0])
             draw.line([(x, self.box[1]), (x, self.box[3])], fill=FAINT, width=SCALE // 2)
             draw.text((x, self.box[3] + 4 * SCALE), number(v), fill=MUTED, font=font(9), anchor="mt")

@@ -54,6 +54,7 @@ class InterpolationStrip(Explorer, W.VBox):
         width = self.decoder.image[1]
         self._zoom = max(1, round(44 / width))
         super().__init__(self._build(n, first, second, steps * (self._zoom * width + 4)))
+        self.add_class("dgm-interpolation")
         self.layout.overflow = "auto"
         self._choose()
         if self.error:
@@ -74,7 +75,8 @@ class InterpolationStrip(Explorer, W.VBox):
             pair = W.HBox([self._strips[path], self._here[path]])
             self._here[path].layout.margin = "0 0 0 18px"
             rows.append(W.VBox([W.HTML(f'<span class="dgm-note">{words}</span>'), pair]))
-        return [W.HBox([self.first, self.second]), self.place, *rows, self._message_box()]
+        note = W.HTML('<span class="dgm-note">on the right: the images at this place</span>')
+        return [W.HBox([self.first, self.second]), W.HBox([self.place, note]), *rows, self._message_box()]
 
     # --- moving ----------------------------------------------------------------------------------------------------
 

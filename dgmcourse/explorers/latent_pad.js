@@ -1,14 +1,17 @@
 // LatentPad in the browser: a plane to move a point in, and the image that Python decodes there.
 
-const MARGIN = { left: 40, top: 8, right: 8, bottom: 34 };
+const MARGIN = { left: 40, top: 8, right: 8, bottom: 34 }; // CSS pixels around the plane
+const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
 const ACCENT = "#d55e00";
 const PATIENCE = 4000; // ms without an answer, after which we say so
+const HINT = "Drag the ring, or use the arrow keys (Shift: larger steps, Home: the middle).";
+const SILENCE = "Python has not answered yet: it is busy, or was restarted (then run this cell again).";
 
 // One request under way; of all positions that came meanwhile, the newest is asked for next.
 class Requests {
   constructor(send) {
     this.send = send;
-    this.name = Math.random().toString(36).slice(2);
+    this.name = Math.random().toString(36).slice(2); // tells the views of one pad apart
     this.count = 0;
     this.underWay = null;
     this.next = null;
@@ -26,7 +29,7 @@ class Requests {
     this.send(this.underWay);
   }
 
-  // The request that this id answers, or null if it was another view's (or Python's own move).
+  // The request that this id answers, or null if it was another view's, or Python's own move.
   answered(id) {
     if (!this.underWay || this.underWay.id !== id) return null;
     const done = this.underWay;
@@ -36,9 +39,11 @@ class Requests {
   }
 }
 
+// --- small helpers
+
 function element(tag, className, attributes = {}, ...children) {
   const made = document.createElement(tag);
-  made.className = className;
+  if (className) made.className = className;
   for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
   made.append(...children);
   return made;
@@ -46,14 +51,10 @@ function element(tag, className, attributes = {}, ...children) {
 
 const signed = (value) => String(Number(value.toPrecision(3))).replace("-", "−");
 
-function bytesOf(view) {
-  return view ? new Uint8Array(view.buffer ?? view, view.byteOffset ?? 0, view.byteLength) : new Uint8Array();
-}
+const bytesOf = (view) =>
+  view ? new Uint8Array(view.buffer ?? view, view.byteOffset ?? 0, view.byteLength) : new Uint8Array();
 
-function floatsOf(view) {
-  const bytes = bytesOf(view).slice();
-  return new Float32Array(bytes.buffer);
-}
+const floatsOf = (view) => new Float32Array(bytesOf(view).slice().buffer);
 
 // A canvas as sharp as the screen, drawn in CSS pixels.
 function pen(canvas, width, height) {
@@ -67,321 +68,11 @@ function pen(canvas, width, height) {
   return context;
 }
 
-function drawMarker(context, outline, x, y, radius) {
-  context.beginPath();
-  outline.forEach(([dx, dy], i) => context[i ? "lineTo" : "moveTo"](x + radius * dx, y + radius * dy));
-  context.closePath();
-  context.fill();
-  context.stroke();
-}
-
 function colorsAt(node) {
   const style = getComputedStyle(node);
   const found = (name) => style.getPropertyValue(name).trim();
   const paper = found("--paper");
   return { ink: found("--ink"), muted: found("--muted"), line: found("--line"), paper, dark: isDark(paper) };
-}
-
-function roundTicks(extent) {
-  const raw = extent / 3;
-  const power = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 5, 10].map((m) => m * power).find((s) => s >= raw * 0.999);
-  const found = [];
-  for (let i = Math.ceil(-extent / step); i * step <= extent * 1.0001; i++) found.push(i * step);
-  return found;
-}
-
-function render({ model, el }) {
-  const setup = model.get("_setup");
-  const { size, extent, axes, palette, outlines } = setup;
-  const points = floatsOf(setup.points);
-  const labels = bytesOf(setup.labels);
-  let position = [...model.get("position")];
-  let label = model.get("label");
-  let grid = null;
-  let scene = null; // everything but the handle, drawn once
-  const seen = new AbortController();
-  const listen = (node, event, act, options = {}) =>
-    node.addEventListener(event, act, { signal: seen.signal, ...options });
-
-  // --- what is on the page
-  const plane = element("canvas", "dgm-pad-plane", {
-    tabindex: 0, role: "slider", "aria-roledescription": "two-dimensional slider", "aria-label": setup.what,
-    "aria-valuemin": -extent, "aria-valuemax": extent, "data-lm-suppress-shortcuts": "true",
-  });
-  const decoded = element("canvas", "dgm-pad-decoded", { role: "img" });
-  const reading = element("div", "dgm-pad-reading");
-  const problem = element("div", "dgm-error", { role: "alert" });
-  const side = element("div", "dgm-pad-side", {}, decoded, reading, problem);
-  const labelChoice = addChoice(setup.classes, "Label", () => label, (chosen) => { label = chosen; ask(performance.now()); }, "label");
-  const backgroundChoice = addChoice(setup.backgrounds, "Background", () => setup.backgrounds.indexOf(model.get("background")), (chosen) => {
-    model.set("background", setup.backgrounds[chosen]);
-    model.save_changes();
-  }, "background");
-  side.append(element("p", "dgm-pad-hint", {},
-    "Drag the ring, or use the arrow keys (Shift: larger steps, Home: the middle)."));
-  const left = element("div", "", {}, plane);
-  const root = element("div", "dgm-explorer dgm-pad", { "data-answers": 0 }, left, side);
-  root.roundTrips = []; // ms from each pointer or key event to its image on the canvas
-  el.append(root);
-
-  function addChoice(options, title, current, choose, name) {
-    if (options.length < 2) return null;
-    const select = element("select", "", { name }, ...options.map((words, i) => new Option(words, i)));
-    select.value = current();
-    listen(select, "change", () => choose(Number(select.value)));
-    side.append(element("label", "", { "data-lm-suppress-shortcuts": "true" }, `${title} `, select));
-    return select;
-  }
-
-  function drawLegend() {
-    left.querySelector(".dgm-pad-legend")?.remove();
-    if (!setup.legend.length) return;
-    const colors = colorsAt(root);
-    const items = setup.legend.map(([kind, name]) => {
-      const canvas = element("canvas", "", { "aria-hidden": "true" });
-      const context = pen(canvas, 12, 12);
-      dressMarker(context, kind, colors);
-      drawMarker(context, outlines[kind % outlines.length], 6, 6, 4.5);
-      return element("li", "", {}, canvas, name);
-    });
-    const legend = element("ul", "dgm-pad-legend", { "aria-label": "classes" }, ...items);
-    legend.style.maxWidth = `${size}px`;
-    left.append(legend);
-  }
-
-  // --- drawing
-  const inner = { left: MARGIN.left, top: MARGIN.top, width: size - MARGIN.left - MARGIN.right,
-                  height: size - MARGIN.top - MARGIN.bottom };
-  const toX = (a) => inner.left + ((a + extent) / (2 * extent)) * inner.width;
-  const toY = (b) => inner.top + ((extent - b) / (2 * extent)) * inner.height;
-
-  function dressMarker(context, kind, colors) {
-    context.fillStyle = palette[kind % palette.length];
-    context.strokeStyle = colors.dark ? "rgba(255,255,255,.75)" : colors.paper;
-    context.lineWidth = 0.6;
-  }
-
-  function drawScene() {
-    const colors = colorsAt(root);
-    scene = document.createElement("canvas");
-    const context = pen(scene, size, size);
-    context.fillStyle = colors.paper;
-    context.fillRect(inner.left, inner.top, inner.width, inner.height);
-    context.font = `11px ${getComputedStyle(root).fontFamily}`;
-    const background = model.get("background");
-    drawAxes(context, colors, background !== "images");
-    context.save();
-    context.beginPath();
-    context.rect(inner.left, inner.top, inner.width, inner.height);
-    context.clip();
-    if (background === "images" && grid) context.drawImage(grid, inner.left, inner.top, inner.width, inner.height);
-    if (background === "points") drawPoints(context, colors);
-    context.restore();
-    drawLegend();
-    draw();
-  }
-
-  function drawAxes(context, colors, lines) {
-    context.lineWidth = 1;
-    for (const tick of roundTicks(extent)) {
-      const [x, y] = [Math.round(toX(tick)) + 0.5, Math.round(toY(tick)) + 0.5];
-      context.globalAlpha = lines ? (tick === 0 ? 0.8 : 0.35) : 0;
-      context.strokeStyle = colors.line;
-      context.beginPath();
-      context.moveTo(x, inner.top);
-      context.lineTo(x, inner.top + inner.height);
-      context.moveTo(inner.left, y);
-      context.lineTo(inner.left + inner.width, y);
-      context.stroke();
-      context.globalAlpha = 1;
-      context.fillStyle = colors.muted;
-      context.textAlign = "center";
-      context.textBaseline = "top";
-      context.fillText(signed(tick), x, inner.top + inner.height + 5);
-      context.textAlign = "right";
-      context.textBaseline = "middle";
-      context.fillText(signed(tick), inner.left - 6, y);
-    }
-    context.strokeStyle = colors.line;
-    context.strokeRect(inner.left + 0.5, inner.top + 0.5, inner.width - 1, inner.height - 1);
-    context.fillStyle = colors.ink;
-    context.textAlign = "center";
-    context.textBaseline = "bottom";
-    context.fillText(axes[0], inner.left + inner.width / 2, size - 1);
-    context.save();
-    context.translate(4, inner.top + inner.height / 2);
-    context.rotate(-Math.PI / 2);
-    context.textBaseline = "top";
-    context.fillText(axes[1], 0, 0);
-    context.restore();
-  }
-
-  function drawPoints(context, colors) {
-    for (let i = 0; i < points.length / 2; i++) {
-      const kind = labels.length ? labels[i] : 0;
-      dressMarker(context, kind, colors);
-      drawMarker(context, outlines[kind % outlines.length], toX(points[2 * i]), toY(points[2 * i + 1]), 3.2);
-    }
-  }
-
-  function draw() {
-    const context = pen(plane, size, size);
-    context.drawImage(scene, 0, 0, size, size);
-    const [x, y] = [toX(position[0]), toY(position[1])];
-    context.lineWidth = 6;
-    context.strokeStyle = "#fff";
-    ring(context, x, y);
-    context.lineWidth = 3;
-    context.strokeStyle = ACCENT;
-    ring(context, x, y);
-  }
-
-  function ring(context, x, y) {
-    context.beginPath();
-    context.arc(x, y, 7, 0, 2 * Math.PI);
-    context.stroke();
-  }
-
-  function drawDecoded(answer) {
-    if (!answer.pixels) return;
-    const { width, height, channels } = answer;
-    const source = bytesOf(answer.pixels);
-    if (decoded.width !== width || decoded.height !== height) [decoded.width, decoded.height] = [width, height];
-    const image = new ImageData(width, height);
-    for (let i = 0; i < width * height; i++) {
-      for (let c = 0; c < 3; c++) image.data[4 * i + c] = source[channels === 1 ? i : 3 * i + c];
-      image.data[4 * i + 3] = 255;
-    }
-    decoded.getContext("2d").putImageData(image, 0, 0);
-  }
-
-  // --- asking and being answered
-  let impatience = null;
-  const requests = new Requests((request) => {
-    clearTimeout(impatience);
-    impatience = setTimeout(() => {
-      problem.textContent = "Python has not answered yet: it is busy, or was restarted (then run this cell again).";
-    }, PATIENCE);
-    model.send({ kind: "move", id: request.id, position: request.position, label: request.label });
-  });
-
-  function ask(since) {
-    draw();
-    requests.ask({ position: [...position], label, since });
-  }
-
-  function receive() {
-    const answer = model.get("answer");
-    const request = requests.answered(answer.id);
-    if (request) clearTimeout(impatience);
-    if (!request || !requests.underWay) [position, label] = [[...answer.position], answer.label];
-    if (labelChoice) labelChoice.value = label;
-    draw();
-    drawDecoded(answer);
-    tell(answer);
-    root.dataset.answers = Number(root.dataset.answers) + 1;
-    if (request) {
-      requestAnimationFrame(() => {
-        root.roundTrips.push(performance.now() - request.since);
-        if (root.roundTrips.length > 500) root.roundTrips.shift();
-      });
-    }
-  }
-
-  function tell(answer) {
-    reading.textContent = answer.reading;
-    decoded.setAttribute("aria-label", `Decoded image at ${answer.reading}`);
-    plane.setAttribute("aria-valuetext", answer.reading);
-    plane.setAttribute("aria-valuenow", answer.position[0]);
-    complain();
-  }
-
-  function complain() {
-    problem.textContent = model.get("error");
-  }
-
-  // --- mouse, touch, keys
-  const clip = (value) => Math.max(-extent, Math.min(extent, value));
-
-  function follow(event) {
-    const box = plane.getBoundingClientRect();
-    const scale = size / box.width; // where the page is zoomed by CSS
-    const a = (((event.clientX - box.left) * scale - inner.left) / inner.width) * 2 * extent - extent;
-    const b = extent - (((event.clientY - box.top) * scale - inner.top) / inner.height) * 2 * extent;
-    position = [clip(a), clip(b)];
-    ask(event.timeStamp);
-  }
-
-  let dragging = null;
-  listen(plane, "pointerdown", (event) => {
-    if (event.button !== 0 || dragging !== null) return;
-    dragging = event.pointerId;
-    plane.setPointerCapture(event.pointerId);
-    plane.focus({ preventScroll: true });
-    event.preventDefault();
-    follow(event);
-  });
-  listen(plane, "pointermove", (event) => {
-    if (event.pointerId === dragging) follow(event);
-  });
-  for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) {
-    listen(plane, end, (event) => {
-      if (event.pointerId === dragging) dragging = null;
-    });
-  }
-
-  const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
-  listen(plane, "keydown", (event) => {
-    if (event.ctrlKey || event.altKey || event.metaKey) return;
-    const direction = STEPS[event.key];
-    if (direction) {
-      const step = (extent / 30) * (event.shiftKey ? 5 : 1);
-      position = position.map((value, i) => clip(value + step * direction[i]));
-    } else if (event.key === "Home") {
-      position = [0, 0];
-    } else {
-      return;
-    }
-    event.preventDefault();
-    event.stopPropagation();
-    ask(event.timeStamp);
-  });
-
-  // --- changes from elsewhere: Python, the theme, the screen
-  async function fetchGrid() {
-    const bytes = bytesOf(model.get("_grid"));
-    grid = bytes.length ? await createImageBitmap(new Blob([bytes], { type: "image/png" })) : null;
-    if (!seen.signal.aborted) drawScene();
-  }
-
-  function drawBackground() {
-    if (backgroundChoice) backgroundChoice.value = setup.backgrounds.indexOf(model.get("background"));
-    drawScene();
-  }
-
-  const themes = new MutationObserver(drawScene);
-  themes.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-name", "data-jp-theme-light", "class"] });
-  listen(window, "resize", drawScene);
-  listen(window.matchMedia("(prefers-color-scheme: dark)"), "change", drawScene);
-  model.on("change:answer", receive);
-  model.on("change:error", complain);
-  model.on("change:background", drawBackground);
-  model.on("change:_grid", fetchGrid);
-
-  drawDecoded(model.get("answer"));
-  tell(model.get("answer"));
-  drawScene();
-  fetchGrid();
-  return () => {
-    seen.abort();
-    themes.disconnect();
-    clearTimeout(impatience);
-    model.off("change:answer", receive);
-    model.off("change:error", complain);
-    model.off("change:background", drawBackground);
-    model.off("change:_grid", fetchGrid);
-  };
 }
 
 function isDark(color) {
@@ -390,6 +81,343 @@ function isDark(color) {
   context.fillRect(0, 0, 1, 1);
   const [r, g, b] = context.getImageData(0, 0, 1, 1).data;
   return 0.3 * r + 0.59 * g + 0.11 * b < 110;
+}
+
+// Round numbers from −extent to extent, about seven of them.
+function ticks(extent) {
+  const raw = extent / 3;
+  const power = 10 ** Math.floor(Math.log10(raw));
+  const step = [1, 2, 5, 10].map((m) => m * power).find((s) => s >= raw * 0.999);
+  const most = Math.floor(extent / step + 1e-6);
+  return Array.from({ length: 2 * most + 1 }, (_, i) => (i - most) * step);
+}
+
+class Pad {
+  constructor(model, el) {
+    this.model = model;
+    this.setup = model.get("_setup");
+    this.points = floatsOf(this.setup.points);
+    this.labels = bytesOf(this.setup.labels);
+    this.position = [...model.get("position")];
+    this.label = model.get("label");
+    this.scene = null; // everything but the ring, drawn once
+    this.grid = null;
+    this.dragging = null; // the id of the pointer that drags
+    this.alive = new AbortController();
+    this.requests = new Requests((request) => this.send(request));
+    this.build();
+    el.append(this.root);
+    this.listen();
+    this.show(model.get("answer"));
+    this.fetchGrid();
+  }
+
+  // --- what is on the page
+
+  build() {
+    const { size, extent, what, classes, backgrounds } = this.setup;
+    const inner = { left: MARGIN.left, top: MARGIN.top };
+    this.inner = { ...inner, width: size - inner.left - MARGIN.right, height: size - inner.top - MARGIN.bottom };
+    this.plane = element("canvas", "dgm-pad-plane", {
+      tabindex: 0, role: "slider", "aria-roledescription": "two-dimensional slider", "aria-label": what,
+      "aria-valuemin": -extent, "aria-valuemax": extent, "data-lm-suppress-shortcuts": "true",
+    });
+    this.decoded = element("canvas", "dgm-pad-decoded", { role: "img" });
+    this.reading = element("div", "dgm-pad-reading");
+    this.problem = element("div", "dgm-error", { role: "alert" });
+    this.side = element("div", "dgm-pad-side", {}, this.decoded, this.reading, this.problem);
+    this.labelChoice = this.addChoice("Label", classes, (chosen) => {
+      this.label = chosen;
+      this.ask(performance.now());
+    });
+    this.backgroundChoice = this.addChoice("Background", backgrounds, (chosen) => {
+      this.model.set("background", backgrounds[chosen]);
+      this.model.save_changes();
+    });
+    this.side.append(element("p", "dgm-pad-hint", {}, HINT));
+    this.left = element("div", "", {}, this.plane);
+    this.root = element("div", "dgm-explorer dgm-pad", { "data-answers": 0 }, this.left, this.side);
+    this.root.roundTrips = []; // ms from a pointer or key event until its image is on the screen
+  }
+
+  addChoice(title, options, choose) {
+    if (options.length < 2) return null;
+    const select = element("select", "", { name: title }, ...options.map((words, i) => new Option(words, i)));
+    select.addEventListener("change", () => choose(Number(select.value)), { signal: this.alive.signal });
+    this.side.append(element("label", "", { "data-lm-suppress-shortcuts": "true" }, `${title} `, select));
+    return select;
+  }
+
+  drawLegend(colors) {
+    this.left.querySelector(".dgm-pad-legend")?.remove();
+    if (!this.setup.legend.length) return;
+    const items = this.setup.legend.map(([kind, name]) => {
+      const canvas = element("canvas", "", { "aria-hidden": "true" });
+      this.drawMarker(pen(canvas, 12, 12), kind, 6, 6, 4.5, colors);
+      return element("li", "", {}, canvas, name);
+    });
+    const legend = element("ul", "dgm-pad-legend", { "aria-label": "classes" }, ...items);
+    legend.style.maxWidth = `${this.setup.size}px`;
+    this.left.append(legend);
+  }
+
+  // --- drawing
+
+  x(a) {
+    return this.inner.left + ((a + this.setup.extent) / (2 * this.setup.extent)) * this.inner.width;
+  }
+
+  y(b) {
+    return this.inner.top + ((this.setup.extent - b) / (2 * this.setup.extent)) * this.inner.height;
+  }
+
+  drawScene() {
+    if (!this.root.isConnected) return; // the theme's colors are not known yet
+    const { size } = this.setup;
+    const { left, top, width, height } = this.inner;
+    const background = this.model.get("background");
+    if (this.backgroundChoice) this.backgroundChoice.value = this.setup.backgrounds.indexOf(background);
+    const colors = colorsAt(this.root);
+    this.scene = document.createElement("canvas");
+    const context = pen(this.scene, size, size);
+    context.font = `11px ${getComputedStyle(this.root).fontFamily}`;
+    context.fillStyle = colors.paper;
+    context.fillRect(left, top, width, height);
+    this.drawTicks(context, colors, background !== "images");
+    this.drawFrame(context, colors);
+    context.save();
+    context.beginPath();
+    context.rect(left, top, width, height);
+    context.clip();
+    if (background === "images" && this.grid) context.drawImage(this.grid, left, top, width, height);
+    if (background === "points") this.drawPoints(context, colors);
+    context.restore();
+    this.drawLegend(colors);
+    this.draw();
+  }
+
+  drawTicks(context, colors, lines) {
+    const { left, top, width, height } = this.inner;
+    for (const tick of ticks(this.setup.extent)) {
+      const [x, y] = [Math.round(this.x(tick)) + 0.5, Math.round(this.y(tick)) + 0.5];
+      context.globalAlpha = lines ? (tick === 0 ? 0.8 : 0.35) : 0;
+      context.strokeStyle = colors.line;
+      context.beginPath();
+      context.moveTo(x, top);
+      context.lineTo(x, top + height);
+      context.moveTo(left, y);
+      context.lineTo(left + width, y);
+      context.stroke();
+      context.globalAlpha = 1;
+      context.fillStyle = colors.muted;
+      [context.textAlign, context.textBaseline] = ["center", "top"];
+      context.fillText(signed(tick), x, top + height + 5);
+      [context.textAlign, context.textBaseline] = ["right", "middle"];
+      context.fillText(signed(tick), left - 6, y);
+    }
+  }
+
+  drawFrame(context, colors) {
+    const { left, top, width, height } = this.inner;
+    const [across, up] = this.setup.axes;
+    context.strokeStyle = colors.line;
+    context.strokeRect(left + 0.5, top + 0.5, width - 1, height - 1);
+    context.fillStyle = colors.ink;
+    [context.textAlign, context.textBaseline] = ["center", "bottom"];
+    context.fillText(across, left + width / 2, this.setup.size - 1);
+    context.save();
+    context.translate(4, top + height / 2);
+    context.rotate(-Math.PI / 2);
+    context.textBaseline = "top";
+    context.fillText(up, 0, 0);
+    context.restore();
+  }
+
+  drawPoints(context, colors) {
+    for (let i = 0; i < this.points.length / 2; i++) {
+      const kind = this.labels.length ? this.labels[i] : 0;
+      this.drawMarker(context, kind, this.x(this.points[2 * i]), this.y(this.points[2 * i + 1]), 3.2, colors);
+    }
+  }
+
+  drawMarker(context, kind, x, y, radius, colors) {
+    const { palette, outlines } = this.setup;
+    context.fillStyle = palette[kind % palette.length];
+    context.strokeStyle = colors.dark ? "rgba(255, 255, 255, 0.75)" : colors.paper;
+    context.lineWidth = 0.6;
+    context.beginPath();
+    outlines[kind % outlines.length].forEach(([dx, dy], i) =>
+      context[i ? "lineTo" : "moveTo"](x + radius * dx, y + radius * dy));
+    context.closePath();
+    context.fill();
+    context.stroke();
+  }
+
+  // Events come faster than the screen: the ring is drawn once a frame.
+  draw() {
+    this.frame ??= requestAnimationFrame(() => {
+      this.frame = null;
+      if (this.scene) this.drawRing();
+    });
+  }
+
+  drawRing() {
+    const { size } = this.setup;
+    const context = pen(this.plane, size, size);
+    context.drawImage(this.scene, 0, 0, size, size);
+    for (const [width, color] of [[6, "#fff"], [3, ACCENT]]) {
+      [context.lineWidth, context.strokeStyle] = [width, color];
+      context.beginPath();
+      context.arc(this.x(this.position[0]), this.y(this.position[1]), 7, 0, 2 * Math.PI);
+      context.stroke();
+    }
+  }
+
+  // --- asking and being answered
+
+  ask(since) {
+    this.draw();
+    this.requests.ask({ position: [...this.position], label: this.label, since });
+  }
+
+  send({ id, position, label }) {
+    clearTimeout(this.impatience);
+    this.impatience = setTimeout(() => { this.problem.textContent = SILENCE; }, PATIENCE);
+    this.model.send({ kind: "move", id, position, label });
+  }
+
+  receive() {
+    const answer = this.model.get("answer");
+    const request = this.requests.answered(answer.id);
+    if (!this.requests.underWay) {
+      clearTimeout(this.impatience);
+      [this.position, this.label] = [[...answer.position], answer.label]; // where Python says we are
+    }
+    this.draw();
+    this.show(answer);
+    this.root.dataset.answers = Number(this.root.dataset.answers) + 1;
+    if (request) requestAnimationFrame(() => this.record(performance.now() - request.since));
+  }
+
+  record(milliseconds) {
+    this.root.roundTrips.push(milliseconds);
+    if (this.root.roundTrips.length > 500) this.root.roundTrips.shift();
+  }
+
+  show(answer) {
+    if (answer.pixels) this.drawDecoded(answer);
+    if (this.labelChoice) this.labelChoice.value = this.label;
+    this.reading.textContent = answer.reading.replace("; ", "\n");
+    this.decoded.setAttribute("aria-label", `Decoded image at ${answer.reading}`);
+    this.plane.setAttribute("aria-valuetext", answer.reading);
+    this.plane.setAttribute("aria-valuenow", answer.position[0]);
+    this.complain();
+  }
+
+  drawDecoded({ width, height, channels, pixels }) {
+    const source = bytesOf(pixels);
+    if (this.decoded.width !== width) this.decoded.width = width;
+    if (this.decoded.height !== height) this.decoded.height = height;
+    const image = new ImageData(width, height);
+    for (let i = 0; i < width * height; i++) {
+      for (let c = 0; c < 3; c++) image.data[4 * i + c] = source[channels === 1 ? i : 3 * i + c];
+      image.data[4 * i + 3] = 255;
+    }
+    this.decoded.getContext("2d").putImageData(image, 0, 0);
+  }
+
+  complain() {
+    this.problem.textContent = this.model.get("error");
+  }
+
+  // --- mouse, touch, keys
+
+  clip(value) {
+    return Math.max(-this.setup.extent, Math.min(this.setup.extent, value));
+  }
+
+  follow(event) {
+    const { size, extent } = this.setup;
+    const box = this.plane.getBoundingClientRect();
+    const scale = size / box.width; // other than 1 where the page is zoomed by CSS
+    const x = (event.clientX - box.left) * scale - this.inner.left;
+    const y = (event.clientY - box.top) * scale - this.inner.top;
+    this.position = [
+      this.clip((x / this.inner.width) * 2 * extent - extent),
+      this.clip(extent - (y / this.inner.height) * 2 * extent),
+    ];
+    this.ask(event.timeStamp);
+  }
+
+  grab(event) {
+    if (event.button !== 0 || this.dragging !== null) return;
+    this.dragging = event.pointerId;
+    this.plane.setPointerCapture(event.pointerId);
+    this.plane.focus({ preventScroll: true });
+    event.preventDefault();
+    this.follow(event);
+  }
+
+  press(event) {
+    if (event.ctrlKey || event.altKey || event.metaKey) return;
+    const direction = STEPS[event.key];
+    if (direction) {
+      const step = (this.setup.extent / 30) * (event.shiftKey ? 5 : 1);
+      this.position = this.position.map((value, i) => this.clip(value + step * direction[i]));
+    } else if (event.key === "Home") {
+      this.position = [0, 0];
+    } else {
+      return;
+    }
+    event.preventDefault();
+    event.stopPropagation();
+    this.ask(event.timeStamp);
+  }
+
+  // --- what may happen: to the pad, from Python, to the page
+
+  listen() {
+    const on = (node, names, act) =>
+      names.split(" ").forEach((name) => node.addEventListener(name, act, { signal: this.alive.signal }));
+    on(this.plane, "pointerdown", (event) => this.grab(event));
+    on(this.plane, "pointermove", (event) => event.pointerId === this.dragging && this.follow(event));
+    on(this.plane, "pointerup pointercancel lostpointercapture", (event) => {
+      if (event.pointerId === this.dragging) this.dragging = null;
+    });
+    on(this.plane, "keydown", (event) => this.press(event));
+    const redraw = () => this.drawScene();
+    on(window.matchMedia("(prefers-color-scheme: dark)"), "change", redraw);
+    this.sizes = new ResizeObserver(redraw); // fires too when the pad first comes onto the page
+    this.sizes.observe(this.root);
+    this.themes = new MutationObserver(redraw);
+    this.themes.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-name", "class"] });
+    this.changes = {
+      "change:answer": () => this.receive(),
+      "change:error": () => this.complain(),
+      "change:background": redraw,
+      "change:_grid": () => this.fetchGrid(),
+    };
+    for (const [name, act] of Object.entries(this.changes)) this.model.on(name, act);
+  }
+
+  async fetchGrid() {
+    const bytes = bytesOf(this.model.get("_grid"));
+    this.grid = bytes.length ? await createImageBitmap(new Blob([bytes], { type: "image/png" })) : null;
+    this.drawScene();
+  }
+
+  leave() {
+    this.alive.abort();
+    this.sizes.disconnect();
+    this.themes.disconnect();
+    clearTimeout(this.impatience);
+    for (const [name, act] of Object.entries(this.changes)) this.model.off(name, act);
+  }
+}
+
+function render({ model, el }) {
+  const pad = new Pad(model, el);
+  return () => pad.leave();
 }
 
 export default { render };

@@ -7,11 +7,11 @@ import anywidget
 import numpy as np
 import torch
 import traitlets
-from PIL import Image
+from PIL import Image, ImageDraw
 from torch import Tensor
 
 from .base import HERE, Explorer, describe, reported
-from .drawing import OUTLINES, PALETTE, SCALE, Plane, beside, captioned, framed, marker, number
+from .drawing import INK, OUTLINES, PALETTE, SCALE, Plane, beside, captioned, font, framed, marker, number
 from .model import ImageDecoder, latent_name
 from .pixels import encode_png, tile, to_pil
 
@@ -321,7 +321,25 @@ class LatentPad(Explorer, anywidget.AnyWidget):
             r = radius * SCALE
             draw.ellipse([x - r, y - r, x + r, y + r], fill=color)
         decoded = captioned(framed(to_pil(self.image), 160), self.reading)
-        return beside([image, decoded])
+        left = beside([image, self._legend()], gap=4, down=True) if self.labels is not None else image
+        return beside([left, decoded])
+
+    def _legend(self) -> Image.Image:
+        """Marker and name of every label, in rows as wide as the pad."""
+        words = font(10)
+        places, x, y = [], 6 * SCALE, 9 * SCALE
+        for label in np.unique(self.labels).tolist():
+            width = 22 * SCALE + words.getlength(self.names[label])
+            if x + width > self.size * SCALE and x > 6 * SCALE:
+                x, y = 6 * SCALE, y + 18 * SCALE
+            places.append((label, x, y))
+            x += width
+        sheet = Image.new("RGB", (self.size * SCALE, y + 10 * SCALE), "#ffffff")
+        draw = ImageDraw.Draw(sheet)
+        for label, x, y in places:
+            marker(draw, label, x, y, radius=4.5)
+            draw.text((x + 8 * SCALE, y), self.names[label], fill=INK, font=words, anchor="lm")
+        return sheet
 
     def _paste_grid(self, image: Image.Image, plane: Plane) -> None:
         left, top, right, bottom = (round(edge) for edge in plane.box)

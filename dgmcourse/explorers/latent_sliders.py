@@ -68,6 +68,7 @@ class LatentSliders(Explorer, W.VBox):
         height, width, _ = self.decoder.image
         self._zoom = max(1, round(34 / width))
         super().__init__(self._build(height, width, steps))
+        self.add_class("dgm-sliders")
         self.layout.overflow = "auto"
         self._render()
         if self.error:
@@ -110,7 +111,9 @@ class LatentSliders(Explorer, W.VBox):
         self._original_box.layout.display = "none"
         images = W.VBox([W.HTML('<span class="dgm-note">decoded at z</span>'), self._current, self._original_box])
         side = W.VBox([*controls, images], layout=W.Layout(width="230px", padding="4px 12px 4px 4px"))
-        return [W.HBox([side, W.VBox(rows)]), self._message_box()]
+        note = W.HTML(f'<span class="dgm-note">Each strip: its latent from −{self.extent:g} to {self.extent:g}, '
+                      "the others held; framed: nearest to the slider</span>")  # fmt: skip
+        return [W.HBox([side, W.VBox([note, *rows])]), self._message_box()]
 
     def _row(self, latent: int, strip_width: int) -> W.Widget:
         slider = W.FloatSlider(0.0, min=-self.extent, max=self.extent, step=0.05, description=latent_name(latent),

@@ -1,5 +1,6 @@
 """ModelDial: turn through models that differ in one setting, and see what it does."""
 
+import html
 import io
 from collections.abc import Callable, Mapping
 
@@ -65,6 +66,7 @@ class ModelDial(Explorer, W.VBox):
         self.curve = self._choose_curve(curve)
         self._drawn: dict = {}
         super().__init__(self._build())
+        self.add_class("dgm-dial")
         self._show()
         if self.error:
             raise ValueError(self.error)
@@ -137,12 +139,11 @@ class ModelDial(Explorer, W.VBox):
         return f"{self.name} = {key}"
 
     def _table_html(self, key) -> str:
-        import html
-
         cells = "".join(f'<tr><th scope="row" style="text-align:left;padding-right:12px">{html.escape(str(name))}</th>'
                         f'<td style="text-align:right">{number(round(value, 3))}</td></tr>'
                         for name, value in self.numbers.get(key, {}).items())  # fmt: skip
-        return f"<table><caption>{html.escape(self._words(key))}</caption>{cells}</table>" if cells else ""
+        caption = f'<caption style="text-align:left">{html.escape(self._words(key))}</caption>'
+        return f"<table>{caption}{cells}</table>" if cells else ""
 
     # --- the curve -------------------------------------------------------------------------------------------------
 

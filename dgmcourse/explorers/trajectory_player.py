@@ -103,6 +103,7 @@ class TrajectoryPlayer(Explorer, W.VBox):
         self._states: list[Tensor] | None = None
         self._frames: dict[int, bytes] = {}
         super().__init__(self._build())
+        self.add_class("dgm-player")
 
     @property
     def repeatable(self) -> bool:
@@ -120,7 +121,7 @@ class TrajectoryPlayer(Explorer, W.VBox):
         self.again = W.Button(description="Run again", tooltip="Draw new samples with the next seed")
         self.again.layout.display = None if self.repeatable else "none"
         W.jslink((self.play, "value"), (self.frame, "value"))
-        W.jslink((self.speed, "value"), (self.play, "interval"))
+        self.speed.observe(lambda change: self.play.set_trait("interval", change["new"]), "value")
         self.frame.observe(lambda _: self._show(), "value")
         self.again.on_click(lambda _: self.run_again())
         controls = W.HBox([self.play, self.frame, self._place], layout=W.Layout(align_items="center"))
