@@ -24,7 +24,7 @@ class Checkpoints:
 
     Args:
         folder: where to save; made if it is not there.
-        run: the training run (see `training._Run`) to read from and to restore.
+        run: the training run (see `training_run.Run`) to read from and to restore.
         settings: what must be equal for a save to be taken up.
     """
 

@@ -158,8 +158,8 @@ def _smooth(values: Sequence[float], points: int = 200) -> tuple[np.ndarray, np.
     return np.arange(size, kept + 1, size), values[:kept].reshape(-1, size).mean(1)
 
 
-def plot_history(history, alt: str | None = None) -> Figure:
-    """Losses by group against steps, and the validation score where there is one; shown if `alt` is given."""
+def plot_history(history, alt: str | None = None) -> Figure | None:
+    """Losses by group against steps, and the validation score where there is one; with `alt` it is shown at once."""
     figure, axis = new_figure(6, 2.6)
     for i, (group, values) in enumerate(history.losses.items()):
         steps, means = _smooth(values)
@@ -176,9 +176,7 @@ def plot_history(history, alt: str | None = None) -> Figure:
     low, high = np.percentile(every, [0, 100])
     axis.set(xlabel="step", ylabel="nats per image", ylim=(low - 0.05 * (high - low), high + 0.05 * (high - low)))
     axis.legend()
-    if alt is not None:
-        show(figure, alt)
-    return figure
+    return figure if alt is None else show(figure, alt)
 
 
 def plot_curves(

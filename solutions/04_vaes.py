@@ -99,7 +99,7 @@ show(
 )
 
 # %%
-dz = grid.z[1] - grid.z[0]
+dz = grid.spacing
 log_guess = grid.guess.clamp_min(1e-30).log()
 elbo_on_grid = (grid.guess * (grid.log_joint - log_guess)).sum(-1) * dz
 gap_on_grid = (grid.guess * (log_guess - (grid.log_joint - grid.log_prob[:, None]))).sum(-1) * dz
@@ -283,7 +283,7 @@ class MyVAE(GenerativeModel):
 torch.manual_seed(0)
 mine = MyVAE(digits.space).to(device)
 history = fit(mine, digits, steps=1500, schedule="cosine", ema=0.99, keep_best=True)
-history.plot(alt="Training loss and validation score against steps. Both fall from about 40 to below 18 nats and level off.");
+history.plot(alt="Training loss and validation score against steps. Both fall from about 40 to below 18 nats and level off.")
 
 # %%
 torch.manual_seed(1)

@@ -124,12 +124,10 @@ def test_the_callers_random_numbers_do_not_depend_on_fit():
 
 def test_schedules_reach_zero_after_warming_up():
     for schedule, middle in (("constant", 1.0), ("linear", 0.5), ("cosine", 0.5)):
-        rates = []
+        rates, optimizers = [], []
 
-        def watch(step, model, rates=rates):
+        def watch(step, model, rates=rates, optimizers=optimizers):
             rates.append(optimizers[-1].param_groups[0]["lr"])
-
-        optimizers = []
 
         def make(group, parameters, optimizers=optimizers):
             optimizers.append(torch.optim.SGD(parameters, lr=0.1))

@@ -149,6 +149,7 @@ class GridPosterior(NamedTuple):
         log_joint: log p(x, z), (batch, nodes).
         posterior: p(z|x), (batch, nodes), a density.
         guess: q(z|x), (batch, nodes), the encoder's density.
+        spacing: between nodes: an integral is the sum over nodes times this.
     """
 
     z: Tensor
@@ -156,6 +157,7 @@ class GridPosterior(NamedTuple):
     log_joint: Tensor
     posterior: Tensor
     guess: Tensor
+    spacing: float
 
 
 @torch.no_grad()
@@ -169,7 +171,8 @@ def grid_posterior(model: GenerativeModel, x: Tensor, extent: float = 6.0, nodes
     log_prob = log_joint.logsumexp(-1) + math.log(2 * extent / (nodes - 1))
     q = model.posterior(x).base_dist
     guess = torch.distributions.Normal(q.loc, q.scale).log_prob(z).exp()
-    return GridPosterior(z, log_prob, log_joint, (log_joint - log_prob[:, None]).exp(), guess)
+    posterior = (log_joint - log_prob[:, None]).exp()
+    return GridPosterior(z, log_prob, log_joint, posterior, guess, 2 * extent / (nodes - 1))
 
 
 def _pairwise_log_likelihood(model: GenerativeModel, x: Tensor, z: Tensor, y: Tensor | None) -> Tensor:

@@ -398,6 +398,11 @@ def _draw_scores(generator):
     return normal, torch.randn(20, generator=generator).mul(4).add(3).round() / 2
 
 
+def _entry_by_entry(normal, anomalous):
+    n = min(len(normal), len(anomalous))
+    return (anomalous[:n] > normal[:n]).float().mean()
+
+
 AUROC = Exercise(
     "vae/anomaly",
     auroc,
@@ -436,11 +441,7 @@ AUROC = Exercise(
             "You compared with one typical normal image; compare with every one of them: all pairs.",
         ),
         Mistake(
-            lambda normal, anomalous: (
-                (anomalous[: min(len(normal), len(anomalous))] > normal[: min(len(normal), len(anomalous))])
-                .float()
-                .mean()
-            ),  # fmt: skip
+            _entry_by_entry,
             "You compared the two lists entry by entry; compare every anomalous score with every normal one.",
         ),
     ),
