@@ -106,7 +106,13 @@ gap_on_grid = (grid.guess * (log_guess - (grid.log_joint - grid.log_prob[:, None
 Table(
     ("image", "ELBO", "KL(q ‖ p(z|x))", "their sum", "log p(x) on the grid"),
     [
-        (i, f"{elbo_on_grid[i]:.4f}", f"{gap_on_grid[i]:.4f}", f"{elbo_on_grid[i] + gap_on_grid[i]:.4f}", f"{grid.log_prob[i]:.4f}")
+        (
+            i,
+            f"{elbo_on_grid[i]:.4f}",
+            f"{gap_on_grid[i]:.4f}",
+            f"{elbo_on_grid[i] + gap_on_grid[i]:.4f}",
+            f"{grid.log_prob[i]:.4f}",
+        )
         for i in range(5)
     ],
     "The identity above, in nats, for a model with one latent",
@@ -147,6 +153,7 @@ predict(
 #
 # The encoder gives, for every image, the mean $\mu$ and the **log-variance** $\ln \sigma^2$ of each latent (a log, because a network's
 # output may be negative and a variance may not). Turn noise into a draw of $q$.
+
 
 # %%
 @exercise("vae/reparameterize")
@@ -206,6 +213,7 @@ show(
 #
 # Write it for a batch. Latents are independent, so their KLs add up; one number an image is left.
 
+
 # %%
 @exercise("vae/kl")
 def kl_to_standard_normal(mean, log_var):
@@ -224,6 +232,7 @@ check(kl_to_standard_normal)
 # The decoder gives a **logit** for each pixel: $p(x_i = 1\mid z) = \operatorname{sigmoid}(\text{logit}_i)$. So $\log p(x\mid z)$ is a sum over the pixels of
 # $x_i \ln p_i + (1-x_i)\ln(1-p_i)$, which is minus `F.binary_cross_entropy_with_logits(logits, x, reduction="none")`. The weight
 # $\beta$ of the KL is 1 in the bound; we shall turn it later.
+
 
 # %%
 @exercise("vae/elbo")
@@ -245,6 +254,7 @@ check(elbo)
 # That is the whole method. The next cell puts your three functions to work: an encoder, a decoder, and between them your draw. Every model
 # of this course is a `GenerativeModel`: it says how it learns by *yielding* a loss, and how it samples by *yielding* what it draws; `fit` is
 # the one training loop for all of them.
+
 
 # %%
 class MyVAE(GenerativeModel):
@@ -283,7 +293,9 @@ class MyVAE(GenerativeModel):
 torch.manual_seed(0)
 mine = MyVAE(digits.space).to(device)
 history = fit(mine, digits, steps=1500, schedule="cosine", ema=0.99, keep_best=True)
-history.plot(alt="Training loss and validation score against steps. Both fall from about 40 to below 18 nats and level off.")
+history.plot(
+    alt="Training loss and validation score against steps. Both fall steeply at first and level off near 18 nats."
+)
 
 # %%
 torch.manual_seed(1)
@@ -338,6 +350,7 @@ predict(
 # You are given $\log w$ for $k$ draws of each image. Weights of images are numbers such as $e^{-200}$, which float32 rounds to zero; stay in
 # logs.
 
+
 # %%
 @exercise("vae/importance")
 def importance_weighted_bound(log_weights):
@@ -352,6 +365,7 @@ check(importance_weighted_bound)
 
 # %% [markdown]
 # Your function, on two models: the one with a single latent, whose exact $\log p(x)$ we have, and yours with eight.
+
 
 # %%
 @torch.no_grad()
@@ -374,7 +388,11 @@ with torch.no_grad():
     single_by_k = [float(one_latent.importance_weighted_bound(digits.test, samples=k).mean()) for k in counts]
 single_exact = float(evaluation.integrated_log_prob(one_latent, digits.test, nodes=2000).value.mean())
 show(
-    plots.plot_bounds(counts, {"your VAE, 8 latents": mine_by_k, "1 latent": single_by_k}, {"log p(x), 1 latent, on the grid": single_exact}),
+    plots.plot_bounds(
+        counts,
+        {"your VAE, 8 latents": mine_by_k, "1 latent": single_by_k},
+        {"log p(x), 1 latent, on the grid": single_exact},
+    ),
     alt=f"The bound against the number of samples k, from 1 to 500. With one latent it reaches the exact value {single_exact:.2f} nats "
     f"within a few samples. With eight it rises from {mine_by_k[0]:.2f} to {mine_by_k[-1]:.2f} and levels off.",
 )
@@ -402,10 +420,21 @@ for latents in (2, 8):
     fit(linear, scans, steps=2500, batch_size=256, lr=1e-2, schedule="cosine")
     layer = linear.decoder[-1]
     with torch.no_grad():
-        exact = evaluation.linear_gaussian_log_prob(scans, layer.weight, layer.bias, linear.log_scale.exp()).value.mean()
+        exact = evaluation.linear_gaussian_log_prob(
+            scans, layer.weight, layer.bias, linear.log_scale.exp()
+        ).value.mean()
         bound = torch.stack([linear.elbo(scans).mean() for _ in range(20)]).mean()
     best = PCA(latents).fit(scans.cpu().numpy()).score(scans.cpu().numpy())
-    rows.append((latents, f"= {best:.3f}", f"= {exact:.3f}", f"{best - float(exact):.3f}", f"≥ {bound:.3f}", f"{float(exact - bound):.3f}"))
+    rows.append(
+        (
+            latents,
+            f"= {best:.3f}",
+            f"= {exact:.3f}",
+            f"{best - float(exact):.3f}",
+            f"≥ {bound:.3f}",
+            f"{float(exact - bound):.3f}",
+        )
+    )
 Table(
     ("latents", "PPCA, closed form", "log p(x) of the linear VAE", "gap to PPCA", "its ELBO", "gap of the bound"),
     rows,
@@ -457,6 +486,7 @@ explorers.ModelDial(
 # A code is a place, and places have a between. If the space is any good, half-way from one image to another lies an image.
 #
 # ### Exercise 5 · Interpolate · ●○○ · 5 minutes
+
 
 # %%
 @exercise("vae/interpolate")
@@ -525,6 +555,7 @@ explorers.LatentSliders(styled, digits.test, digits.test_labels)
 #
 # ### Exercise 6 · Anomaly score · ●●○ · 10 minutes
 
+
 # %%
 @exercise("vae/anomaly")
 def auroc(normal, anomalous):
@@ -540,14 +571,16 @@ check(auroc)
 
 # %%
 torch.manual_seed(0)
-letters = data.glyphs(side=8, characters="ABCEFGHKMNPRTXY", n=(300, 1, 1), vary=()).train.to(device)
+average = torch.stack([digits.train[digits.train_labels == label].mean(0).round() for label in range(10)])
+printed = data.glyphs(side=12, characters="ABCEFGHKMNPRTXY", n=(300, 1, 1), vary=("font",)).train.to(device)
+letters = (printed[..., 2:10, 2:10] > 0.3).float()  # the middle 8×8 pixels
 strange = {
-    "letters": (letters > 0.5).float(),
+    "letters": letters,
     "digits upside down": digits.test.flip(-2),
     "digits, pixels shuffled": digits.test.flatten(1)[:, torch.randperm(64, device=device)].view_as(digits.test),
     "coin flips": torch.bernoulli(torch.full_like(digits.test, 0.5)),
     "digits, black and white swapped": 1 - digits.test,
-    "empty images": torch.zeros_like(digits.test),
+    "the ten average digits": average,
 }
 
 
@@ -566,7 +599,7 @@ normal, plain = anomaly_score(digits.test), pixel_score(digits.test)
 show(
     plots.plot_images({name: images[:10] for name, images in strange.items()}, scale=0.45),
     alt="Ten examples each of six kinds of strange images: letters, digits upside down, digits with shuffled pixels, coin flips, digits with "
-    "black and white swapped, and empty images.",
+    "black and white swapped, and for each class the image in which every pixel takes its majority color.",
 )
 Table(
     ("strange images", "AUROC, your VAE", "AUROC, independent pixels"),
@@ -578,13 +611,16 @@ Table(
 )
 
 # %% [markdown]
-# Mostly your model is the better judge, because it knows which pixels go together. The last row is a warning: an empty image is *simple*, most pixels of
-# most digits are white, and both models find it more likely than a digit. High likelihood means "cheap to describe", not "normal" (Nalisnick et al., 2019, found the same
-# for large models of photographs). Lesson 09 comes back to this.
+# Your model is the better judge wherever single pixels are not enough: an upside-down digit has ordinary pixels in an extraordinary arrangement.
+#
+# The last row is a warning. An *average digit*, every pixel set to what most images of its class have there, occurs nowhere in the data, and your model finds it **more** likely than nearly
+# every real digit: the AUROC is far below one half. High likelihood means "cheap to describe", not "normal": a real digit pays for its wobbles, an average one has none. Nalisnick et al. (2019) found the
+# same with large models of photographs. Lesson 09 comes back to this.
 #
 # ## 9. Failure lab: posterior collapse
 #
-# Here is the same model with a deeper network: four layers of 128 on either side, and sixteen latents. More of everything. Watch what it does with it.
+# Here is the same model with three layers instead of two on either side, tanh units, and sixteen latents instead of eight. Watch what it does with them.
+
 
 # %%
 def rate_of_each_latent(model):
@@ -594,15 +630,17 @@ def rate_of_each_latent(model):
     return 0.5 * (mean.square() + log_var.exp() - 1 - log_var).mean(0)
 
 
-deep = {"latents": 16, "hidden": (128,) * 5, "activation": "relu"}
+deep = {"latents": 16, "hidden": (64, 64, 64), "activation": "tanh"}
 torch.manual_seed(0)
 collapsed = MyVAE(digits.space, **deep).to(device)
-fit(collapsed, digits, steps=1200)
+fit(collapsed, digits, steps=1400)
 collapsed_elbo = evaluation.average_log_prob(collapsed, digits.test, repeats=5)
-print(f"your VAE from before: {my_elbo}\nthe deeper one:       {collapsed_elbo}\nindependent pixels:   = {independent:.2f} nats")
+print(
+    f"your VAE from before: {my_elbo}\nthe deeper one:       {collapsed_elbo}\nindependent pixels:   = {independent:.2f} nats"
+)
 
 # %% [markdown]
-# The loss fell, nothing crashed, and the model is as good as one that ignores $z$ altogether. **Diagnosis**: look at the KL of each latent. Where it is zero,
+# The loss fell, nothing crashed, and the model is no better than one that ignores $z$ altogether. **Diagnosis**: look at the KL of each latent. Where it is zero,
 # $q(z_i\mid x)$ is the prior for every image: that latent says nothing. Here that is all of them.
 #
 # **Cause**: at the start the decoder cannot use $z$, so $z$ brings no gain, while its KL already costs. The quickest way down is to switch the code off; and once it is off,
@@ -612,6 +650,7 @@ print(f"your VAE from before: {my_elbo}\nthe deeper one:       {collapsed_elbo}\
 #
 # **Repair**: let the code be free at first. Raise the KL's weight in a straight line from 0 to β over the first `warmup` steps, and keep it there (Bowman et al., 2016;
 # Sønderby et al., 2016).
+
 
 # %%
 @exercise("vae/warmup")
@@ -625,6 +664,7 @@ def kl_weight(step, warmup, beta=1.0):
 # %%
 check(kl_weight)
 
+
 # %%
 class WarmedVAE(MyVAE):
     """Your VAE with your schedule: β comes from `kl_weight`."""
@@ -632,22 +672,24 @@ class WarmedVAE(MyVAE):
     done = 0
 
     def training_step(self, x, y=None):
-        yield Step(-self.bound(x, beta=kl_weight(self.done, warmup=900)).mean())
+        yield Step(-self.bound(x, beta=kl_weight(self.done, warmup=1300)).mean())
         self.done += 1  # after the update
 
 
 torch.manual_seed(0)
 warmed = WarmedVAE(digits.space, **deep).to(device)
-fit(warmed, digits, steps=1200)
+fit(warmed, digits, steps=1400)
 warmed_elbo = evaluation.average_log_prob(warmed, digits.test, repeats=5)
 show(
-    plots.plot_rates({"KL from the start": rate_of_each_latent(collapsed), "KL warmed up": rate_of_each_latent(warmed)}),
+    plots.plot_rates(
+        {"KL from the start": rate_of_each_latent(collapsed), "KL warmed up": rate_of_each_latent(warmed)}
+    ),
     alt="KL of each of sixteen latents, sorted, for two models. Trained with the full KL from the start, none is in use. With the KL warmed up, some are.",
 )
 print(f"collapsed: {collapsed_elbo}\nwarmed up: {warmed_elbo}")
 
 # %% [markdown]
-# The same network, the same data, the same number of steps, and the code is alive. Two remarks. Not every unused latent is a failure: your first model had eight latents and used them all, this
+# The same network, the same data, the same number of steps, and the code is alive (give it more steps, and more of it wakes). Two remarks. Not every unused latent is a failure: your first model had eight latents and used them all, this
 # one has sixteen and needs only a few; a latent that does not earn its price *should* be off. And there is another repair, **free bits**: charge a latent only for what it says beyond a
 # small allowance (`VAE(…, free_bits=0.25)`; Kingma et al., 2016). It keeps every latent busy. Busy is not useful: look at the ELBO before you keep it.
 #
@@ -655,6 +697,7 @@ print(f"collapsed: {collapsed_elbo}\nwarmed up: {warmed_elbo}")
 #
 # This loss, written by a colleague, runs; it falls from the first step, to 0.6, far below the 18 of section 3. The samples are grey fog. There is **one** bug. Find it and mend it in place.
 # (What should 64 coin flips cost, in nats?)
+
 
 # %%
 @exercise("vae/bug")
@@ -671,6 +714,7 @@ def vae_loss(x, logits, mean, log_var):
 
 # %%
 check(vae_loss)
+
 
 # %%
 class ColleaguesVAE(MyVAE):
@@ -702,10 +746,18 @@ rows = []
 for name in ("vae-mnist", "vae-mnist-2d"):
     card = zoo.card(name)
     for what, number in card["numbers"].items():
-        rows.append((card["about"], f"{what} {number['kind']} {number['value']:.2f}", f"{card['training_seconds'] / 60:.0f} min, {card['hardware']}"))
+        rows.append(
+            (
+                card["about"],
+                f"{what} {number['kind']} {number['value']:.2f}",
+                f"{card['training_seconds'] / 60:.0f} min, {card['hardware']}",
+            )
+        )
 for figure in zoo.card("vae-mnist")["published"]:
     rows.append((figure["what"], f"−{figure['value']:.2f}", figure["source"]))
-Table(("model", "test nats an image", "training, or source"), rows, "Dynamically binarized MNIST, all 10,000 test images")
+Table(
+    ("model", "test nats an image", "training, or source"), rows, "Dynamically binarized MNIST, all 10,000 test images"
+)
 
 # %%
 large = zoo.load("vae-mnist").to(device)
@@ -722,7 +774,7 @@ show(
 # deviations out: does the decoder still draw digits where almost no codes lie? (3) Find the place where 4, 7 and 9 meet.
 
 # %%
-explorers.LatentPad(landscape)
+explorers.LatentPad(landscape, background="images")
 
 # %% [markdown]
 # ## 11. How far from the truth?
@@ -734,10 +786,34 @@ Table(
     ("model", "data", "value, nats", "truth or strongest reference", "gap"),
     [
         ("independent pixels", "digits, test", f"= {independent:.2f}", "–", "–"),
-        ("VAE, 1 latent: ELBO", "digits, test", f"≥ {single_by_k[0]:.2f}", f"= {single_exact:.2f} (integral on a grid)", f"{single_exact - single_by_k[0]:.2f}"),
-        ("VAE, 1 latent: L₅₀₀", "digits, test", f"≥ {single_by_k[-1]:.2f}", f"= {single_exact:.2f} (integral on a grid)", f"{single_exact - single_by_k[-1]:.2f}"),
-        ("linear VAE, 8 latents", "grey digits, all", f"= {exact:.2f}", f"= {best:.2f} (PPCA, closed form)", f"{best - float(exact):.2f}"),
-        ("your VAE, 8 latents: ELBO", "digits, test", f"≥ {my_elbo.value:.2f}", f"≥ {mine_tight:.2f} (its own L₅₀₀)", f"≥ {mine_tight - my_elbo.value:.2f}"),
+        (
+            "VAE, 1 latent: ELBO",
+            "digits, test",
+            f"≥ {single_by_k[0]:.2f}",
+            f"= {single_exact:.2f} (integral on a grid)",
+            f"{single_exact - single_by_k[0]:.2f}",
+        ),
+        (
+            "VAE, 1 latent: L₅₀₀",
+            "digits, test",
+            f"≥ {single_by_k[-1]:.2f}",
+            f"= {single_exact:.2f} (integral on a grid)",
+            f"{single_exact - single_by_k[-1]:.2f}",
+        ),
+        (
+            "linear VAE, 8 latents",
+            "grey digits, all",
+            f"= {exact:.2f}",
+            f"= {best:.2f} (PPCA, closed form)",
+            f"{best - float(exact):.2f}",
+        ),
+        (
+            "your VAE, 8 latents: ELBO",
+            "digits, test",
+            f"≥ {my_elbo.value:.2f}",
+            f"≥ {mine_tight:.2f} (its own L₅₀₀)",
+            f"≥ {mine_tight - my_elbo.value:.2f}",
+        ),
     ],
     "Nats an image; = exact, ≥ lower bound",
 )
