@@ -195,7 +195,7 @@ show(
 )
 
 # %% [markdown]
-# At 64 latents the score function needs more than a thousand draws to be as good as one reparameterised draw. That is why this trick,
+# At 64 latents the score function needs several thousand draws to be as good as one reparameterised draw. That is why this trick,
 # one line long, made these models practical in 2014.
 #
 # ## 3. The bound, term by term
@@ -320,7 +320,7 @@ my_elbo = evaluation.average_log_prob(mine, digits.test, repeats=20)
 print(f"independent pixels: = {independent:.2f} nats an image\nyour VAE:           {my_elbo}")
 
 # %% [markdown]
-# Seven nats an image: your model finds a test image about a thousand times as likely. And this is only what it can *prove*: the `≥` says lower
+# More than seven nats an image: your model finds a test image over a thousand times as likely. And this is only what it can *prove*: the `≥` says lower
 # bound. By how much is it too modest?
 #
 # ## 4. Tightening the bound
@@ -398,7 +398,7 @@ show(
 )
 
 # %% [markdown]
-# With one latent the bound arrives at the truth and stops there. With eight it gains almost a nat, and flattens: what is left between $L_{500}$ and
+# With one latent the bound arrives at the truth and stops there. With eight it gains more than half a nat, and flattens: what is left between $L_{500}$ and
 # $\log p(x)$ is small. Note what did *not* change: the model. Only our knowledge of it did. Comparing one model's ELBO with another's $L_{500}$
 # compares yardsticks.
 #
@@ -695,7 +695,7 @@ print(f"collapsed: {collapsed_elbo}\nwarmed up: {warmed_elbo}")
 #
 # ### Bug hunt · ●●● · 10 minutes
 #
-# This loss, written by a colleague, runs; it falls from the first step, to 0.6, far below the 18 of section 3. The samples are grey fog. There is **one** bug. Find it and mend it in place.
+# This loss, written by a colleague, runs. It falls from the first step, to 0.4, far below the 18 of section 3; yet the samples are grey fog. There is **one** bug. Find it and mend it in place.
 # (What should 64 coin flips cost, in nats?)
 
 
