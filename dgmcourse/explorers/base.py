@@ -55,11 +55,16 @@ class Picture(anywidget.AnyWidget):
     """
 
     _esm = HERE / "picture.js"
-    _css = HERE / "explorers.css"
+    _css = HERE / "picture.css"
     png = traitlets.Bytes(b"").tag(sync=True)
     alt = traitlets.Unicode("").tag(sync=True)
     width = traitlets.Int(160).tag(sync=True)
     sharp = traitlets.Bool(True).tag(sync=True)
+
+    def show(self, png: bytes, alt: str) -> None:
+        """Replace the picture and its words, in one message."""
+        with self.hold_sync():
+            self.png, self.alt = png, alt
 
 
 class Explorer(traitlets.HasTraits):

@@ -88,20 +88,22 @@ class Plane:
     """A pair of axes, drawn once; `sheet()` hands out copies to draw on, so that frames share frame, ticks and words.
 
     Args:
-        width, height: size as shown.
+        width, height: size as shown; without a height the plane is square.
         x_range, y_range: (lowest, highest) value.
         x_label, y_label: what the axes measure, with the unit.
     """
 
-    def __init__(self, width: int, height: int, x_range, y_range, x_label: str = "", y_label: str = ""):
+    def __init__(self, width: int, height: int | None, x_range, y_range, x_label: str = "", y_label: str = ""):
         self.x_range, self.y_range = _widened(x_range), _widened(y_range)
-        image = Image.new("RGB", (width * SCALE, height * SCALE), PAPER)
-        draw = ImageDraw.Draw(image)
-        y_ticks = ticks(*self.y_range, about=max(2, height // 50))
+        y_ticks = ticks(*self.y_range, about=max(2, (height or width) // 50))
         widest = max(font(9).getlength(number(v)) for v in y_ticks)
         left = widest + (10 + (14 if y_label else 0)) * SCALE
         bottom = (18 + (15 if x_label else 0)) * SCALE
-        self.box = (left, 8 * SCALE, image.width - 8 * SCALE, image.height - bottom)
+        across = width * SCALE - left - 8 * SCALE
+        tall = round(across + 8 * SCALE + bottom) if height is None else height * SCALE
+        image = Image.new("RGB", (width * SCALE, tall), PAPER)
+        draw = ImageDraw.Draw(image)
+        self.box = (left, 8 * SCALE, left + across, tall - bottom)
         for v in ticks(*self.x_range, about=max(2, width // 50)):
             x, _ = self.at(v, self.y_range[0])
             draw.line([(x, self.box[1]), (x, self.box[3])], fill=FAINT, width=SCALE // 2)

@@ -54,7 +54,7 @@ class InterpolationStrip(Explorer, W.VBox):
         width = self.decoder.image[1]
         self._zoom = max(1, round(44 / width))
         super().__init__(self._build(n, first, second, steps * (self._zoom * width + 4)))
-        self.add_class("dgm-interpolation")
+        self.add_class("dgm-explorer").add_class("dgm-interpolation")
         self.layout.overflow = "auto"
         self._choose()
         if self.error:
@@ -108,11 +108,11 @@ class InterpolationStrip(Explorer, W.VBox):
         self.here = {name: self.path(name, place)[0] for name in PATHS}
         nearest = int((self.fractions - place).abs().argmin())
         for name, words in PATHS.items():
-            self._strips[name].png = encode_png(self._strip_image(name, nearest))
-            self._strips[name].alt = f"{len(self.fractions)} images from example {self.first.value} to " \
-                                     f"example {self.second.value}, {words}"  # fmt: skip
-            self._here[name].png = encode_png(bordered(enlarge(self.here[name], self._zoom)[None], 0)[0])
-            self._here[name].alt = f"the image {self.place.value:.0%} of the way, {words}"
+            ends = f"from example {self.first.value} to example {self.second.value}"
+            strip = encode_png(self._strip_image(name, nearest))
+            self._strips[name].show(strip, f"{len(self.fractions)} images {ends}, {words}")
+            here = encode_png(bordered(enlarge(self.here[name], self._zoom)[None], 0)[0])
+            self._here[name].show(here, f"the image {self.place.value:.0%} of the way, {words}")
 
     def _strip_image(self, name: str, nearest: int) -> np.ndarray:
         images = bordered(enlarge(self.rows[name], self._zoom), nearest)

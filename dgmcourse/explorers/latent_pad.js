@@ -92,6 +92,17 @@ function ticks(extent) {
   return Array.from({ length: 2 * most + 1 }, (_, i) => (i - most) * step);
 }
 
+const NAVIGATION = ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End", "PageUp", "PageDown"];
+
+// Notebooks take these keys for themselves before a widget sees them; within `find()` they belong to the control in
+// focus, which the attribute says. All other keys (Shift+Enter, say) stay the notebook's.
+function keepKeys(find, signal) {
+  const claim = ({ key, target }) => {
+    if (find()?.contains(target)) target.toggleAttribute("data-lm-suppress-shortcuts", NAVIGATION.includes(key));
+  };
+  window.addEventListener("keydown", claim, { capture: true, signal });
+}
+
 class Pad {
   constructor(model, el) {
     this.model = model;
@@ -120,7 +131,7 @@ class Pad {
     this.inner = { ...inner, width: size - inner.left - MARGIN.right, height: size - inner.top - MARGIN.bottom };
     this.plane = element("canvas", "dgm-pad-plane", {
       tabindex: 0, role: "slider", "aria-roledescription": "two-dimensional slider", "aria-label": what,
-      "aria-valuemin": -extent, "aria-valuemax": extent, "data-lm-suppress-shortcuts": "true",
+      "aria-valuemin": -extent, "aria-valuemax": extent,
     });
     this.decoded = element("canvas", "dgm-pad-decoded", { role: "img" });
     this.reading = element("div", "dgm-pad-reading");
@@ -144,7 +155,7 @@ class Pad {
     if (options.length < 2) return null;
     const select = element("select", "", { name: title }, ...options.map((words, i) => new Option(words, i)));
     select.addEventListener("change", () => choose(Number(select.value)), { signal: this.alive.signal });
-    this.side.append(element("label", "", { "data-lm-suppress-shortcuts": "true" }, `${title} `, select));
+    this.side.append(element("label", "", {}, `${title} `, select));
     return select;
   }
 
@@ -385,6 +396,7 @@ class Pad {
       if (event.pointerId === this.dragging) this.dragging = null;
     });
     on(this.plane, "keydown", (event) => this.press(event));
+    keepKeys(() => this.root, this.alive.signal);
     const redraw = () => this.drawScene();
     on(window.matchMedia("(prefers-color-scheme: dark)"), "change", redraw);
     this.sizes = new ResizeObserver(redraw); // fires too when the pad first comes onto the page

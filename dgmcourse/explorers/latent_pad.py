@@ -98,7 +98,7 @@ class LatentPad(Explorer, anywidget.AnyWidget):
     """
 
     _esm = HERE / "latent_pad.js"
-    _css = HERE / "explorers.css"
+    _css = HERE / "latent_pad.css"
 
     position = traitlets.Tuple(traitlets.Float(), traitlets.Float(), default_value=(0.0, 0.0)).tag(sync=True)
     label = traitlets.Int(0).tag(sync=True)
@@ -307,7 +307,7 @@ class LatentPad(Explorer, anywidget.AnyWidget):
     def picture(self) -> Image.Image:
         """The pad with its points (or images), and the decoded image."""
         span = (-self.extent, self.extent)
-        plane = Plane(self.size, self.size, span, span, *self.plane.names)
+        plane = Plane(self.size, None, span, span, *self.plane.names)
         image, draw = plane.sheet()
         if self.background == "images" and self._grid:
             self._paste_grid(image, plane)

@@ -68,7 +68,7 @@ class LatentSliders(Explorer, W.VBox):
         height, width, _ = self.decoder.image
         self._zoom = max(1, round(34 / width))
         super().__init__(self._build(height, width, steps))
-        self.add_class("dgm-sliders")
+        self.add_class("dgm-explorer").add_class("dgm-sliders")
         self.layout.overflow = "auto"
         self._render()
         if self.error:
@@ -162,8 +162,8 @@ class LatentSliders(Explorer, W.VBox):
         self.example.value = index
         if self.decoder.classes and self.y is not None:
             self.label.value = int(self.y[index])
-        self._original.png = encode_png(to_uint8(self.x[index : index + 1])[0])
-        self._original.alt = f"example {index}, as it was before encoding"
+        original = to_uint8(self.x[index : index + 1])[0]
+        self._original.show(encode_png(original), f"example {index}, as it was before encoding")
         self._original_box.layout.display = None
         self._go(self.codes[index])
 
@@ -177,12 +177,11 @@ class LatentSliders(Explorer, W.VBox):
         images = self.decoder.decode(batch, self.label.value if self.decoder.classes else None)
         self.image = images[0]
         self.strips = {k: images[1 + i * steps : 1 + (i + 1) * steps] for i, k in enumerate(self.shown)}
-        self._current.png = encode_png(self.image)
-        self._current.alt = f"image decoded at {self._point()}"
+        self._current.show(encode_png(self.image), f"image decoded at {self._point()}")
         for latent, strip in self.strips.items():
-            self._strips[latent].png = encode_png(self._strip_image(latent))
-            self._strips[latent].alt = (f"{len(strip)} images decoded with {latent_name(latent)} from "
-                                        f"−{self.extent:g} to {self.extent:g}, the others held")  # fmt: skip
+            walk = f"{latent_name(latent)} from −{self.extent:g} to {self.extent:g}"
+            words = f"{len(strip)} images decoded with {walk}, the others held"
+            self._strips[latent].show(encode_png(self._strip_image(latent)), words)
 
     def _strip_image(self, latent: int) -> np.ndarray:
         """A latent's strip, the image nearest to the present value framed in color: uint8 RGB."""

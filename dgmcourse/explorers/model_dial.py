@@ -66,7 +66,7 @@ class ModelDial(Explorer, W.VBox):
         self.curve = self._choose_curve(curve)
         self._drawn: dict = {}
         super().__init__(self._build())
-        self.add_class("dgm-dial")
+        self.add_class("dgm-explorer").add_class("dgm-dial")
         self._show()
         if self.error:
             raise ValueError(self.error)
@@ -112,10 +112,10 @@ class ModelDial(Explorer, W.VBox):
             self._drawn[key] = _as_pil(self.draw(self.model))
         rows = self._drawn[key]
         self._rows.width = rows.width // SCALE
-        self._rows.png, self._rows.alt = encode_png(rows), f"{self._words(key)}: what the model draws"
+        self._rows.show(encode_png(rows), f"{self._words(key)}: what the model draws")
         self._table.value = self._table_html(key)
         if self.curve:
-            self._plot.png, self._plot.alt = encode_png(self._mark(key)), self._curve_words(key)
+            self._plot.show(encode_png(self._mark(key)), self._curve_words(key))
 
     def _default_rows(self, model) -> Image.Image:
         """Examples, reconstructions and decoded prior draws (or samples), ten a row."""

@@ -93,10 +93,14 @@ def encode_png(image: np.ndarray | Image.Image, effort: int = 1) -> bytes:
     return buffer.getvalue()
 
 
-def small_png(image: Image.Image, limit: int = 40_000) -> bytes:
-    """PNG of at most `limit` bytes: first with 64 colours, then smaller and smaller."""
+def small_png(image: Image.Image, limit: int = 30_000) -> bytes:
+    """PNG of at most `limit` bytes: with 256 colors if that fits, else with 64, else smaller and smaller."""
+    image = image.convert("RGB")
     while True:
-        png = encode_png(image.convert("RGB").quantize(64, dither=Image.Dither.NONE), effort=9)
-        if len(png) <= limit or min(image.size) < 16:
+        for colors in (256, 64):
+            png = encode_png(image.quantize(colors, dither=Image.Dither.NONE), effort=9)
+            if len(png) <= limit:
+                return png
+        if min(image.size) < 16:
             return png
         image = image.resize((image.width * 4 // 5, image.height * 4 // 5), Image.Resampling.LANCZOS)

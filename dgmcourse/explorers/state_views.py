@@ -15,8 +15,9 @@ from .pixels import image_shape, tile, to_pil, to_uint8
 __all__ = ["view_for"]
 
 
-def view_for(states: Sequence[Tensor], width: int, space: Space | None = None, data: Tensor | None = None, text=None):
-    """The view that suits the states (all of one shape), `width` CSS pixels wide.
+def view_for(states: Sequence[Tensor], width: int, space: Space | None = None, data: Tensor | None = None, text=None,
+             lines: int = 8):  # fmt: skip
+    """The view that suits the states (all of one shape), `width` CSS pixels wide; of text, so many lines.
 
     A view has `frame(state)`, a picture at twice that width; `describe()`, words; and how a film strip is laid out.
     """
@@ -24,7 +25,7 @@ def view_for(states: Sequence[Tensor], width: int, space: Space | None = None, d
     if any(state.shape != states[0].shape for state in states):
         raise ValueError(f"all states must have one shape, got {sorted({tuple(s.shape) for s in states})}")
     if not states[0].is_floating_point() or text is not None:
-        return TextView(states, width, text)
+        return TextView(states, width, text, lines)
     if image_shape(shape) is not None and min(shape[-2:]) > 1:
         return ImagesView(states, width, space)
     flat = [state.flatten(1) for state in states]
@@ -68,7 +69,7 @@ class ScatterView:
         reach = 0.54 * max(high - low for low, high in bounds)
         ranges = [((low + high) / 2 - reach, (low + high) / 2 + reach) for low, high in bounds]
         self.radius = 1.6 if self.n <= 600 else 1.0
-        plane = Plane(width, width, *ranges, "x₁", "x₂")
+        plane = Plane(width, None, *ranges, "x₁", "x₂")
         if data is not None:
             image, _ = plane.sheet()
             plane.scatter(image, data.detach().cpu().numpy()[:2000], 1.0, "#c4c4c4")
@@ -107,12 +108,12 @@ class LinesView:
 
 
 class TextView:
-    """Each example a line of text, the first eight of them."""
+    """Each example a line of text, the first `lines` of them."""
 
     strip_length, strip_width, strip_down = 3, 380, True
 
-    def __init__(self, states: Sequence[Tensor], width: int, text: str | Callable[[list[int]], str] | None):
-        self.width, self.n = width, len(states[0])
+    def __init__(self, states: Sequence[Tensor], width: int, text: str | Callable[[list[int]], str] | None, lines: int):
+        self.width, self.shown = width, min(lines, len(states[0]))
         self.text = text
         self.columns = max(8, int(width / (font(11, mono=True).getlength("m") / SCALE)) - 4)
         self.rows = 1 + max(sum(len(lines) for lines in self._lines(state)) for state in (states[0], states[-1]))
@@ -128,7 +129,7 @@ class TextView:
         return "".join(self.text[token] for token in tokens)
 
     def _lines(self, state: Tensor) -> list[list[str]]:
-        flat = state.flatten(1)[:8].long().tolist()
+        flat = state.flatten(1)[: self.shown].long().tolist()
         return [textwrap.wrap(self._words(tokens).replace("\n", "↵"), self.columns, drop_whitespace=False) or [""]
                 for tokens in flat]  # fmt: skip
 
@@ -145,7 +146,7 @@ class TextView:
         return image
 
     def describe(self) -> str:
-        return f"{min(self.n, 8)} lines of text"
+        return f"{self.shown} lines of text"
 
 
 def _range(states: Sequence[Tensor], outside: float) -> tuple[float, float]:

@@ -103,7 +103,7 @@ class TrajectoryPlayer(Explorer, W.VBox):
         self._states: list[Tensor] | None = None
         self._frames: dict[int, bytes] = {}
         super().__init__(self._build())
-        self.add_class("dgm-player")
+        self.add_class("dgm-explorer").add_class("dgm-player")
 
     @property
     def repeatable(self) -> bool:
@@ -197,9 +197,9 @@ class TrajectoryPlayer(Explorer, W.VBox):
         index = min(self.frame.value, len(self.states) - 1)
         if index not in self._frames:
             self._frames[index] = encode_png(self._view.frame(self.states[index]))
-        self._picture.png = self._frames[index]
-        self._picture.alt = f"state {self.places[index] + 1} of {self.length}: {self._view.describe()}"
-        self._place.value = f"state {self.places[index] + 1} of {self.length}"
+        place = f"state {self.places[index] + 1} of {self.length}"
+        self._picture.show(self._frames[index], f"{place}: {self._view.describe()}")
+        self._place.value = place
 
     def _repr_mimebundle_(self, **kwargs):
         self._show()
@@ -218,6 +218,6 @@ class TrajectoryPlayer(Explorer, W.VBox):
         states = self.states
         count = min(len(states), self._view.strip_length)
         chosen = torch.linspace(0, len(states) - 1, count).round().long().tolist()
-        view = view_for(states, self._view.strip_width, **self._options)
+        view = view_for(states, self._view.strip_width, **self._options, lines=3)
         frames = [captioned(view.frame(states[i]), f"state {self.places[i] + 1}") for i in chosen]
         return beside(frames, down=self._view.strip_down)

@@ -68,13 +68,17 @@ def _environment(folder: Path) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def jupyterlab(folder: Path, *options: str) -> Iterator[Server]:
-    """A JupyterLab whose notebooks, settings and logs lie in `folder`; ended, with its kernels, on leaving."""
+def jupyterlab(folder: Path, *options: str, prompt: bool = True) -> Iterator[Server]:
+    """A JupyterLab whose notebooks, settings and logs lie in `folder`; ended, with its kernels, on leaving.
+
+    With `prompt`, the extension `dgmcourse.server` is on, as it is under `make lab`.
+    """
     port, token, notebooks = _free_port(), secrets.token_hex(16), folder / "notebooks"
     notebooks.mkdir(parents=True)
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}",
                "--ServerApp.port_retries=0", f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={notebooks}",
-               "--ServerApp.jpserver_extensions={'dgmcourse.server': True}", "--LabApp.expose_app_in_browser=True", "--LabApp.news_url=None", *options]  # fmt: skip
+               f"--ServerApp.jpserver_extensions={{'dgmcourse.server': {prompt}}}", "--LabApp.expose_app_in_browser=True", "--JupyterNotebookApp.expose_app_in_browser=True",
+               "--LabApp.news_url=None", *options]  # fmt: skip
     quiet = folder / "settings_dir" / "@jupyterlab" / "apputils-extension"
     quiet.mkdir(parents=True)
     (quiet / "notification.jupyterlab-settings").write_text('{"fetchNews": "false", "checkForUpdates": false}')
@@ -126,11 +130,12 @@ def chromium(executable: str, profile: Path) -> Iterator:
             context.close()
 
 
-def open_and_run(context, server: Server, notebook: str, ready: str, patience: float = 90) -> object:
-    """Open a notebook in JupyterLab, run all its cells, and wait until `ready` (a CSS selector) is on the page."""
+def open_and_run(context, server: Server, notebook: str, ready: str, app: str = "lab", patience: float = 90) -> object:
+    """Open a notebook in JupyterLab (or, with app="notebooks", in Notebook 7), run all its cells, and wait until
+    `ready` (a CSS selector) is on the page."""
     page = context.new_page()
     page.set_default_timeout(patience * 1000)
-    page.goto(server.address(notebook))
+    page.goto(server.address(notebook, app))
     page.wait_for_function("() => window.jupyterapp?.shell?.currentWidget?.sessionContext?.isReady")
     page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-all-cells')")
     page.wait_for_selector(f"{ready}, .jp-RenderedText[data-mime-type='application/vnd.jupyter.stderr']")

@@ -88,3 +88,8 @@ def test_every_color_has_a_marker_of_its_own():
     assert len(OUTLINES) == len(PALETTE) == len(set(PALETTE))
     assert len({tuple(map(tuple, outline)) for outline in OUTLINES}) == len(OUTLINES)
     assert all(max(abs(c) for corner in outline for c in corner) <= 1 + 1e-9 for outline in OUTLINES)
+
+
+def test_a_plane_without_a_height_is_square():
+    left, top, right, bottom = Plane(300, None, (-3, 3), (-3, 3), "a", "b").box
+    assert bottom - top == pytest.approx(right - left, abs=1)
