@@ -34,6 +34,7 @@ class Server:
     url: str
     token: str
     folder: Path  # where its notebooks lie
+    log: Path  # what it says
 
     def address(self, notebook: str, app: str = "lab") -> str:
         """Where the browser opens a notebook, in "lab" or in Notebook 7 ("notebooks")."""
@@ -71,21 +72,23 @@ def _environment(folder: Path) -> dict[str, str]:
 def jupyterlab(folder: Path, *options: str, prompt: bool = True) -> Iterator[Server]:
     """A JupyterLab whose notebooks, settings and logs lie in `folder`; ended, with its kernels, on leaving.
 
-    With `prompt`, the extension `dgmcourse.server` is on, as it is under `make lab`.
+    The extension `dgmcourse.server` is on, as it is by itself in any JupyterLab; without `prompt` it is turned off.
     """
     port, token, notebooks = _free_port(), secrets.token_hex(16), folder / "notebooks"
     notebooks.mkdir(parents=True)
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}",
                "--ServerApp.port_retries=0", f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={notebooks}",
-               f"--ServerApp.jpserver_extensions={{'dgmcourse.server': {prompt}}}", "--LabApp.expose_app_in_browser=True", "--JupyterNotebookApp.expose_app_in_browser=True",
+               "--LabApp.expose_app_in_browser=True", "--JupyterNotebookApp.expose_app_in_browser=True",
                "--LabApp.news_url=None", *options]  # fmt: skip
+    if not prompt:
+        command.append("--ServerApp.jpserver_extensions={'dgmcourse.server': False}")
     quiet = folder / "settings_dir" / "@jupyterlab" / "apputils-extension"
     quiet.mkdir(parents=True)
     (quiet / "notification.jupyterlab-settings").write_text('{"fetchNews": "false", "checkForUpdates": false}')
     log = (folder / "jupyterlab.log").open("wb")
     process = subprocess.Popen(command, env=_environment(folder), stdout=log, stderr=log, cwd=folder)
     try:
-        server = Server(f"http://127.0.0.1:{port}", token, notebooks)
+        server = Server(f"http://127.0.0.1:{port}", token, notebooks, folder / "jupyterlab.log")
         _wait_until_up(server, process, folder / "jupyterlab.log")
         yield server
     finally:

@@ -292,6 +292,26 @@ def test_the_dial_turns(page):
     root.locator("caption", has_text="β = 1.0").wait_for()
 
 
+def test_images_are_ink_on_paper_in_a_dark_theme_too(page):
+    pad = PadOnPage(page, "fast")
+    pad.root.locator("select[name=Label]").select_option("0")
+    pad.drag((0, 0), (1.5, 1.5))
+    pad.wait_for("z₁ = 1.5")
+    pad.root.locator("select[name=Background]").select_option(label="images")
+    grey = """(node, [across, down]) => node.getContext('2d').getImageData(
+        Math.floor(across * node.width), Math.floor(down * node.height), 1, 1).data[0]"""
+    decoded = pad.root.locator(".dgm-pad-decoded")
+    change = "theme => window.jupyterapp.commands.execute('apputils:change-theme', { theme })"
+    for theme in ("JupyterLab Dark", "JupyterLab Light"):
+        page.evaluate(change, theme)
+        page.wait_for_function("theme => document.body.dataset.jpThemeName === theme", arg=theme)
+        assert decoded.evaluate(grey, [0.75, 0.25]) < 120  # the blob at (1.5, 1.5)
+        assert decoded.evaluate(grey, [0.05, 0.95]) > 240  # far from it
+        # the blob of the first cell, at (−3, 3), lies in its upper left corner; the lower right is paper
+        page.wait_for_function(f"node => ({grey})(node, [52 / 340, 20 / 340]) > 215", arg=pad.plane.element_handle())
+    pad.root.locator("select[name=Background]").select_option(label="points")
+
+
 def test_every_visible_picture_has_words(page):
     pictures = page.locator("img.dgm-picture:visible")
     alts = pictures.evaluate_all("images => images.map(image => image.alt)")
@@ -299,8 +319,11 @@ def test_every_visible_picture_has_words(page):
     assert all(len(alt) > 10 for alt in alts)
 
 
+def test_the_server_has_loaded_the_extension_by_itself(lab):
+    assert "dgmcourse.server | extension was successfully loaded" in lab.log.read_text(errors="replace")
+
+
 def test_keys_and_mouse_serve_in_notebook_7_too(lab, browser):
-    pytest.importorskip("notebook", reason="Notebook 7 is not installed")
     cells = [CELLS[0], CELLS[1], CELLS[6], CELLS[-1]]
     page = open_and_run(browser, lab, lab.write("notebook7.ipynb", cells), "#finished", app="notebooks")
     pad = PadOnPage(page, "fast")

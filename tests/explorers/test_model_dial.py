@@ -141,26 +141,3 @@ def test_importing_the_package_imports_no_widget():
 def test_importing_the_explorers_does_not_import_pyplot():
     code = "import sys, dgmcourse.explorers; print('matplotlib.pyplot' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "False"
-
-
-def test_the_server_extension_is_light_and_keeps_the_configured_connection():
-    code = "import sys, dgmcourse.server; print('torch' in sys.modules)"
-    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "False"
-    from types import SimpleNamespace
-
-    from dgmcourse.server import _load_jupyter_server_extension
-
-    class Configured:
-        def __init__(self):
-            self.said = []
-            self.websocket_handler = SimpleNamespace(set_nodelay=lambda on: self.said.append(("nodelay", on)))
-
-        def connect(self):
-            self.said.append("connected")
-            return "a future"
-
-    app = SimpleNamespace(web_app=SimpleNamespace(settings={"kernel_websocket_connection_class": Configured}))
-    _load_jupyter_server_extension(app)
-    connection = app.web_app.settings["kernel_websocket_connection_class"]()
-    assert connection.connect() == "a future"
-    assert connection.said == [("nodelay", True), "connected"]
