@@ -15,10 +15,15 @@ from PIL import Image, ImageOps
 from .drawing import PAPER, SCALE
 from .pixels import small_png
 
-__all__ = ["HERE", "Explorer", "Picture", "describe", "reported"]
+__all__ = ["HERE", "Explorer", "Picture", "describe", "reported", "script"]
 
 HERE = Path(__file__).parent
 _log = logging.getLogger(__name__)
+
+
+def script(*names: str) -> str:
+    """One JavaScript module for the browser out of several files of this folder: they are joined, not imported."""
+    return "\n".join((HERE / name).read_text(encoding="utf-8") for name in names)
 
 
 def describe(problem: BaseException) -> str:
@@ -52,14 +57,16 @@ class Picture(anywidget.AnyWidget):
         alt: what it shows, in words.
         width: its width as shown, in CSS pixels; the height follows.
         sharp: whether enlarged pixels keep their edges.
+        lined: whether a thin line is drawn around it.
     """
 
-    _esm = HERE / "picture.js"
+    _esm = script("keys.js", "picture.js")
     _css = HERE / "picture.css"
     png = traitlets.Bytes(b"").tag(sync=True)
     alt = traitlets.Unicode("").tag(sync=True)
     width = traitlets.Int(160).tag(sync=True)
     sharp = traitlets.Bool(True).tag(sync=True)
+    lined = traitlets.Bool(False).tag(sync=True)
 
     def show(self, png: bytes, alt: str) -> None:
         """Replace the picture and its words, in one message."""

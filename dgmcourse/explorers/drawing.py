@@ -11,12 +11,28 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-__all__ = ["ACCENT", "INK", "MUTED", "OUTLINES", "PALETTE", "SCALE", "Plane", "beside", "captioned", "marker", "ticks"]
+from .pixels import EDGE
+
+__all__ = [
+    "ACCENT",
+    "INK",
+    "MUTED",
+    "OUTLINES",
+    "PALETTE",
+    "RING",
+    "SCALE",
+    "Plane",
+    "beside",
+    "captioned",
+    "marker",
+    "ticks",
+]
 
 SCALE = 2
 INK, MUTED, FAINT, PAPER, ACCENT = "#222222", "#666666", "#e3e3e3", "#ffffff", "#d55e00"
+RING = ((8, 8, INK), (8, 7, PAPER), (8, 4, ACCENT))  # radius, width, color: seen on ink, on paper and among points
 # told apart by people with any kind of colour vision: Paul Tol's "muted" colours, https://personal.sron.nl/~pault/
 PALETTE = ("#332288", "#cc6677", "#117733", "#ddaa33", "#88ccee", "#882255", "#44aa99", "#999933", "#aa4499", "#777777")
 
@@ -195,7 +211,12 @@ def beside(images: Sequence[Image.Image], gap: int = 12, down: bool = False) -> 
     return sheet
 
 
-def framed(image: Image.Image, width: int) -> Image.Image:
+def enlarged(image: Image.Image, width: int) -> Image.Image:
     """A small image enlarged, its pixels sharp, to about `width` shown pixels."""
     factor = max(1, round(width * SCALE / image.width))
     return image.convert("RGB").resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
+
+
+def framed(image: Image.Image, width: int) -> Image.Image:
+    """`enlarged`, with a thin light grey line around it."""
+    return ImageOps.expand(enlarged(image, width), SCALE, (EDGE,) * 3)

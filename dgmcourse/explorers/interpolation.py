@@ -7,7 +7,7 @@ from PIL import Image
 from torch import Tensor
 
 from .base import Explorer, Picture, reported
-from .drawing import beside, captioned, framed
+from .drawing import beside, captioned, enlarged
 from .model import ImageDecoder, slerp
 from .pixels import bordered, encode_png, enlarge, tile, to_pil, to_uint8
 
@@ -131,7 +131,7 @@ class InterpolationStrip(Explorer, W.VBox):
         rows = []
         for name, words in PATHS.items():
             strip = to_pil(self._strip_image(name, nearest))
-            rows.append(captioned(framed(strip, self._strips[name].width), words))
+            rows.append(captioned(enlarged(strip, self._strips[name].width), words))
         return beside(rows, gap=8, down=True)
 
 

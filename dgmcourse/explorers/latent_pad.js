@@ -1,8 +1,9 @@
-// LatentPad in the browser: a plane to move a point in, and the image that Python decodes there.
+// LatentPad in the browser: a plane to move a point in, and the image that Python decodes there. What it draws with is in
+// canvas.js, and keepKeys in keys.js; `script` in base.py joins them.
 
 const MARGIN = { left: 40, top: 8, right: 8, bottom: 34 }; // CSS pixels around the plane
 const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
-const ACCENT = "#d55e00";
+const FOCUS = [[14, 7, "#fff"], [14, 3.5, "#0072b2"]]; // around the ring: radius, width, color
 const PATIENCE = 4000; // ms without an answer, after which we say so
 const HINT = "Drag the ring, or use the arrow keys (Shift: larger steps, Home: the middle).";
 const SILENCE = "Python has not answered yet: it is busy, or was restarted (then run this cell again).";
@@ -37,70 +38,6 @@ class Requests {
     this.pump();
     return done;
   }
-}
-
-// --- small helpers
-
-function element(tag, className, attributes = {}, ...children) {
-  const made = document.createElement(tag);
-  if (className) made.className = className;
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.append(...children);
-  return made;
-}
-
-const signed = (value) => String(Number(value.toPrecision(3))).replace("-", "−");
-
-const bytesOf = (view) =>
-  view ? new Uint8Array(view.buffer ?? view, view.byteOffset ?? 0, view.byteLength) : new Uint8Array();
-
-const floatsOf = (view) => new Float32Array(bytesOf(view).slice().buffer);
-
-// A canvas as sharp as the screen, drawn in CSS pixels.
-function pen(canvas, width, height) {
-  const ratio = window.devicePixelRatio || 1;
-  canvas.width = Math.round(width * ratio);
-  canvas.height = Math.round(height * ratio);
-  canvas.style.width = `${width}px`;
-  canvas.style.height = `${height}px`;
-  const context = canvas.getContext("2d");
-  context.setTransform(ratio, 0, 0, ratio, 0, 0);
-  return context;
-}
-
-function colorsAt(node) {
-  const style = getComputedStyle(node);
-  const found = (name) => style.getPropertyValue(name).trim();
-  const paper = found("--paper");
-  return { ink: found("--ink"), muted: found("--muted"), line: found("--line"), paper, dark: isDark(paper) };
-}
-
-function isDark(color) {
-  const context = document.createElement("canvas").getContext("2d");
-  context.fillStyle = color || "#fff";
-  context.fillRect(0, 0, 1, 1);
-  const [r, g, b] = context.getImageData(0, 0, 1, 1).data;
-  return 0.3 * r + 0.59 * g + 0.11 * b < 110;
-}
-
-// Round numbers from −extent to extent, about seven of them.
-function ticks(extent) {
-  const raw = extent / 3;
-  const power = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 5, 10].map((m) => m * power).find((s) => s >= raw * 0.999);
-  const most = Math.floor(extent / step + 1e-6);
-  return Array.from({ length: 2 * most + 1 }, (_, i) => (i - most) * step);
-}
-
-const NAVIGATION = ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End", "PageUp", "PageDown"];
-
-// Notebooks take these keys for themselves before a widget sees them; within `find()` they belong to the control in
-// focus, which the attribute says. All other keys (Shift+Enter, say) stay the notebook's.
-function keepKeys(find, signal) {
-  const claim = ({ key, target }) => {
-    if (find()?.contains(target)) target.toggleAttribute("data-lm-suppress-shortcuts", NAVIGATION.includes(key));
-  };
-  window.addEventListener("keydown", claim, { capture: true, signal });
 }
 
 class Pad {
@@ -195,7 +132,6 @@ class Pad {
     context.fillStyle = colors.paper;
     context.fillRect(left, top, width, height);
     this.drawTicks(context, colors, background !== "images");
-    this.drawFrame(context, colors);
     context.save();
     context.beginPath();
     context.rect(left, top, width, height);
@@ -203,6 +139,7 @@ class Pad {
     if (background === "images" && this.grid) context.drawImage(this.grid, left, top, width, height);
     if (background === "points") this.drawPoints(context, colors);
     context.restore();
+    this.drawFrame(context, colors);
     this.drawLegend(colors);
     this.draw();
   }
@@ -276,10 +213,11 @@ class Pad {
     const { size } = this.setup;
     const context = pen(this.plane, size, size);
     context.drawImage(this.scene, 0, 0, size, size);
-    for (const [width, color] of [[6, "#fff"], [3, ACCENT]]) {
+    const focused = document.activeElement === this.plane;
+    for (const [radius, width, color] of [...(focused ? FOCUS : []), ...this.setup.ring]) {
       [context.lineWidth, context.strokeStyle] = [width, color];
       context.beginPath();
-      context.arc(this.x(this.position[0]), this.y(this.position[1]), 7, 0, 2 * Math.PI);
+      context.arc(this.x(this.position[0]), this.y(this.position[1]), radius, 0, 2 * Math.PI);
       context.stroke();
     }
   }
@@ -396,6 +334,7 @@ class Pad {
       if (event.pointerId === this.dragging) this.dragging = null;
     });
     on(this.plane, "keydown", (event) => this.press(event));
+    on(this.plane, "focus blur", () => this.draw());
     keepKeys(() => this.root, this.alive.signal);
     const redraw = () => this.drawScene();
     on(window.matchMedia("(prefers-color-scheme: dark)"), "change", redraw);

@@ -10,8 +10,8 @@ import traitlets
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from .base import HERE, Explorer, describe, reported
-from .drawing import INK, OUTLINES, PALETTE, SCALE, Plane, beside, captioned, font, framed, marker, number
+from .base import HERE, Explorer, describe, reported, script
+from .drawing import INK, OUTLINES, PALETTE, RING, SCALE, Plane, beside, captioned, font, framed, marker, number
 from .model import ImageDecoder, latent_name
 from .pixels import encode_png, tile, to_pil
 
@@ -97,7 +97,7 @@ class LatentPad(Explorer, anywidget.AnyWidget):
         ValueError: it decodes no images, has one latent, or arguments do not fit.
     """
 
-    _esm = HERE / "latent_pad.js"
+    _esm = script("keys.js", "canvas.js", "latent_pad.js")
     _css = HERE / "latent_pad.css"
 
     position = traitlets.Tuple(traitlets.Float(), traitlets.Float(), default_value=(0.0, 0.0)).tag(sync=True)
@@ -185,6 +185,7 @@ class LatentPad(Explorer, anywidget.AnyWidget):
             "classes": self.names[: self.decoder.classes] if self.decoder.classes else [],
             "backgrounds": [b for b in BACKGROUNDS if b != "points" or self.points is not None],
             "palette": list(PALETTE),
+            "ring": [list(stroke) for stroke in RING],
             "outlines": [[list(corner) for corner in outline] for outline in OUTLINES],
             "what": self._what(),
         }
@@ -216,7 +217,7 @@ class LatentPad(Explorer, anywidget.AnyWidget):
         middles = (np.arange(side) + 0.5) / side * 2 * self.extent - self.extent
         across, up = np.meshgrid(middles, -middles)  # the top row has the highest second coordinate
         images = self.decoder.decode(self.plane.points(np.stack([across.ravel(), up.ravel()], 1)), self._condition)
-        grid = to_pil(tile(images, side, gap=0))
+        grid = to_pil(tile(images, side))
         longest = round(1.5 * self.size)
         if max(grid.size) > longest:
             grid = grid.resize((longest, longest), Image.Resampling.LANCZOS)
@@ -317,9 +318,9 @@ class LatentPad(Explorer, anywidget.AnyWidget):
                 if np.abs(point).max() <= self.extent:
                     marker(draw, int(label), *plane.at(*point), radius=2.6)
         x, y = plane.at(*self.position)
-        for radius, color in ((9, "#ffffff"), (7.5, "#d55e00"), (4.5, "#ffffff")):
-            r = radius * SCALE
-            draw.ellipse([x - r, y - r, x + r, y + r], fill=color)
+        for radius, width, color in RING:
+            r = (radius + width / 2) * SCALE
+            draw.ellipse([x - r, y - r, x + r, y + r], outline=color, width=round(width * SCALE))
         decoded = captioned(framed(to_pil(self.image), 160), self.reading)
         left = beside([image, self._legend()], gap=4, down=True) if self.labels is not None else image
         return beside([left, decoded])

@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from .base import Explorer, Picture, reported
-from .drawing import beside, captioned, framed
+from .drawing import beside, captioned, enlarged, framed
 from .model import ImageDecoder, latent_name
 from .pixels import bordered, encode_png, enlarge, tile, to_pil, to_uint8
 
@@ -21,8 +21,9 @@ class LatentSliders(Explorer, W.VBox):
 
     Args:
         model: anything with `latents` and `decode(z, y=None)` giving mean images in [0, 1]; a VAE, say.
-        x: examples, (n, *shape), for "Encode example"; needs `model.encode(x, y=None)`.
-        y: their labels, (n,) int64, for a conditional model.
+        x: examples, (n, *shape), for "Encode example"; needs `model.encode(x, y=None)`. The sliders start at the
+            encoding of the first one; without x, at z = 0.
+        y: their labels, (n,) int64, for a conditional model; the choice of label starts at the first.
         shown: which latents get a slider; by default all, or, of more than eight, the eight whose encodings of x
             vary most (the first eight without x). The others keep the value of the last sample or example.
         extent: sliders and strips reach from −extent to extent.
@@ -70,7 +71,10 @@ class LatentSliders(Explorer, W.VBox):
         super().__init__(self._build(height, width, steps))
         self.add_class("dgm-explorer").add_class("dgm-sliders")
         self.layout.overflow = "auto"
-        self._render()
+        if x is None:
+            self._render()
+        else:
+            self.encode_example(0)
         if self.error:
             raise ValueError(self.error)
 
@@ -90,8 +94,8 @@ class LatentSliders(Explorer, W.VBox):
         self.sliders, self._strips = {}, {}
         strip_width = steps * (self._zoom * width + 4)
         rows = [self._row(k, strip_width) for k in self.shown]
-        self._current = Picture(width=round(150 / width) * width if width < 75 else 150)
-        self._original = Picture(width=self._current.width)
+        self._current = Picture(width=round(150 / width) * width if width < 75 else 150, lined=True)
+        self._original = Picture(width=self._current.width, lined=True)
         new = W.Button(description="New sample", tooltip="Draw z from N(0, I)")
         middle = W.Button(description="All to zero", tooltip="Move to the middle of the prior")
         new.on_click(lambda _: self.new_sample())
@@ -105,7 +109,7 @@ class LatentSliders(Explorer, W.VBox):
             controls.append(W.HBox([encode, self.example]))
         if self.decoder.classes:
             self.label = W.Dropdown(options=range(self.decoder.classes), description="Label", layout={"width": "150px"})
-            self.label.observe(lambda _: self._render(), "value")
+            self.label.observe(lambda _: self._relabel(), "value")
             controls.append(self.label)
         self._original_box = W.VBox([W.HTML('<span class="dgm-note">example</span>'), self._original])
         self._original_box.layout.display = "none"
@@ -133,15 +137,22 @@ class LatentSliders(Explorer, W.VBox):
         self._original_box.layout.display = "none"
         self._go(z)
 
-    def _go(self, z: Tensor) -> None:
+    def _go(self, z: Tensor, label: int | None = None) -> None:
+        """Set the point (and the label, where the model knows labels), and decode once."""
         self._moving = True
         try:
             self.z = z.clone()
+            if label is not None and self.decoder.classes:
+                self.label.value = label
             for latent, slider in self.sliders.items():
                 slider.value = float(z[latent].clamp(-self.extent, self.extent))
         finally:
             self._moving = False
         self._render()
+
+    def _relabel(self) -> None:
+        if not self._moving:
+            self._render()
 
     def _slide(self, latent: int, value: float) -> None:
         if not self._moving:
@@ -160,12 +171,10 @@ class LatentSliders(Explorer, W.VBox):
         if not 0 <= index < len(self.codes):
             raise ValueError(f"index must lie in 0 … {len(self.codes) - 1}, got {index}")
         self.example.value = index
-        if self.decoder.classes and self.y is not None:
-            self.label.value = int(self.y[index])
         original = to_uint8(self.x[index : index + 1])[0]
         self._original.show(encode_png(original), f"example {index}, as it was before encoding")
         self._original_box.layout.display = None
-        self._go(self.codes[index])
+        self._go(self.codes[index], None if self.y is None else int(self.y[index]))
 
     @reported
     def _render(self) -> None:
@@ -204,6 +213,8 @@ class LatentSliders(Explorer, W.VBox):
     def picture(self) -> Image.Image:
         """The decoded image, and every strip under its latent's name and value."""
         named = {k: f"{latent_name(k)} = {float(self.z[k]):.2f}".replace("-", "−") for k in self.shown}
-        strips = [captioned(framed(to_pil(self._strip_image(k)), self._strips[k].width), named[k]) for k in self.shown]
+        strips = [
+            captioned(enlarged(to_pil(self._strip_image(k)), self._strips[k].width), named[k]) for k in self.shown
+        ]
         decoded = captioned(framed(to_pil(self.image), 150), "decoded at z")
         return beside([decoded, beside(strips, gap=2, down=True)])

@@ -11,9 +11,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from .base import Explorer, Picture, reported
-from .drawing import ACCENT, INK, SCALE, Plane, beside, captioned, font, framed, number
+from .drawing import ACCENT, INK, SCALE, Plane, beside, captioned, enlarged, font, number
 from .model import ImageDecoder, device_of, evaluating
-from .pixels import encode_png, tile, to_pil, to_uint8
+from .pixels import encode_png, enlarge, tile, to_pil, to_uint8
 
 __all__ = ["ModelDial"]
 
@@ -194,7 +194,9 @@ class ModelDial(Explorer, W.VBox):
 
 
 def _row(images: np.ndarray) -> Image.Image:
-    return framed(to_pil(tile(images, 10, gap=1)), 360)
+    """Ten images a row, enlarged, in the shown width of about 360 pixels."""
+    factor = max(1, round(36 * SCALE / images.shape[2]))
+    return to_pil(tile(enlarge(images, factor), 10, gap=SCALE, outer=True)).convert("RGB")
 
 
 def _as_pil(drawn) -> Image.Image:
@@ -204,6 +206,6 @@ def _as_pil(drawn) -> Image.Image:
     if isinstance(drawn, bytes):
         return Image.open(io.BytesIO(drawn)).convert("RGB")
     if isinstance(drawn, np.ndarray) and drawn.dtype == np.uint8 and drawn.ndim == 3 and drawn.shape[-1] in (1, 3):
-        return framed(to_pil(drawn), 360)
+        return enlarged(to_pil(drawn), 360)
     raise TypeError("draw(model) must return a PIL image, PNG bytes or uint8 (height, width, 1 or 3), "
                     f"got {type(drawn).__name__}")  # fmt: skip

@@ -1,15 +1,5 @@
 // A picture that Python replaces at any moment. The next one is decoded before it takes the place of the last.
-
-const NAVIGATION = ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End", "PageUp", "PageDown"];
-
-// Notebooks take these keys for themselves before a widget sees them; within `find()` they belong to the control in
-// focus, which the attribute says. All other keys (Shift+Enter, say) stay the notebook's.
-function keepKeys(find, signal) {
-  const claim = ({ key, target }) => {
-    if (find()?.contains(target)) target.toggleAttribute("data-lm-suppress-shortcuts", NAVIGATION.includes(key));
-  };
-  window.addEventListener("keydown", claim, { capture: true, signal });
-}
+// keepKeys is in keys.js; `script` in base.py joins them.
 
 function render({ model, el }) {
   const alive = new AbortController();
@@ -35,7 +25,8 @@ function render({ model, el }) {
     const source = URL.createObjectURL(new Blob([model.get("png")], { type: "image/png" }));
     next.src = source;
     next.alt = model.get("alt");
-    next.className = "dgm-picture" + (model.get("sharp") ? " dgm-picture-sharp" : "");
+    next.className = "dgm-picture";
+    for (const name of ["sharp", "lined"]) next.classList.toggle(`dgm-picture-${name}`, model.get(name));
     next.style.width = `${model.get("width")}px`;
     try {
       await next.decode();
@@ -47,7 +38,7 @@ function render({ model, el }) {
     url = source;
   }
 
-  const changes = "change:png change:alt change:width change:sharp";
+  const changes = "change:png change:alt change:width change:sharp change:lined";
   model.on(changes, show);
   keepKeys(() => el.closest(".dgm-explorer"), alive.signal);
   show();

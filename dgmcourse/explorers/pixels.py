@@ -8,7 +8,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-__all__ = ["bordered", "encode_png", "enlarge", "image_shape", "small_png", "tile", "to_pil", "to_uint8"]
+__all__ = ["EDGE", "bordered", "encode_png", "enlarge", "image_shape", "small_png", "tile", "to_pil", "to_uint8"]
+
+EDGE = 224  # the light grey around images: paper on paper must be told apart
 
 
 def image_shape(shape: tuple[int, ...]) -> tuple[int, int, int] | None:
@@ -26,7 +28,8 @@ def image_shape(shape: tuple[int, ...]) -> tuple[int, int, int] | None:
 def to_uint8(images: Tensor) -> np.ndarray:
     """Mean images in [0, 1], (n, h, w), (n, 1, h, w) or (n, 3, h, w), as uint8 (n, h, w, channels).
 
-    Values outside [0, 1] are clipped: 0 is black, 1 white.
+    Grey images are drawn as ink on paper, as in every figure of the course: 0 is white, 1 black. Colors are kept.
+    Values outside [0, 1] are clipped.
 
     Raises:
         ValueError: not images, or not finite.
@@ -38,18 +41,21 @@ def to_uint8(images: Tensor) -> np.ndarray:
     images = images[:, None] if images.ndim == 3 else images
     if not torch.isfinite(images).all():
         raise ValueError("the image holds NaN or infinity; has training diverged?")
+    images = 1 - images if images.shape[1] == 1 else images
     bytes_ = images.clamp(0, 1).mul(255).round().to(torch.uint8)
     return bytes_.permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
 
-def tile(images: np.ndarray | Tensor, columns: int | None = None, gap: int = 1, fill: int = 255) -> np.ndarray:
+def tile(images: np.ndarray | Tensor, columns: int | None = None, gap: int = 1, fill: int = EDGE,
+         outer: bool = False) -> np.ndarray:  # fmt: skip
     """Many images side by side as one: uint8 (n, h, w, c), or a tensor for `to_uint8`, -> uint8 (height, width, c).
 
     Args:
         images: read row by row, from the top left.
         columns: images a row; by default as square as possible.
         gap: pixels between images.
-        fill: grey of the gaps and of places left over, 0 … 255.
+        fill: grey of the gaps, 0 … 255. Places left over stay white.
+        outer: whether the outermost images have such a line on their outer side too.
     """
     images = to_uint8(images) if isinstance(images, Tensor) else images
     n, height, width, channels = images.shape
@@ -57,11 +63,14 @@ def tile(images: np.ndarray | Tensor, columns: int | None = None, gap: int = 1, 
         raise ValueError("tile needs at least one image")
     columns = min(n, columns or math.ceil(math.sqrt(n)))
     rows = math.ceil(n / columns)
-    sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, channels), fill, np.uint8)
-    for i, image in enumerate(images):
+    sheet = np.full((rows * (height + gap) + gap, columns * (width + gap) + gap, channels), 255, np.uint8)
+    for i in range(n):
         top, left = (i // columns) * (height + gap), (i % columns) * (width + gap)
+        sheet[top : top + height + 2 * gap, left : left + width + 2 * gap] = fill
+    for i, image in enumerate(images):
+        top, left = gap + (i // columns) * (height + gap), gap + (i % columns) * (width + gap)
         sheet[top : top + height, left : left + width] = image
-    return sheet
+    return sheet if outer or gap == 0 else sheet[gap:-gap, gap:-gap]
 
 
 def enlarge(image: np.ndarray, factor: int) -> np.ndarray:
@@ -70,9 +79,11 @@ def enlarge(image: np.ndarray, factor: int) -> np.ndarray:
 
 
 def bordered(images: np.ndarray, marked: int | None = None, edge: int = 2, color: str = "#d55e00") -> np.ndarray:
-    """Images with a white edge, image `marked` with a colored one: uint8 (n, h, w, c) -> (n, h + 2·edge, …, 3)."""
+    """Images with an edge, uint8 (n, h, w, c) -> (n, h + 2·edge, …, 3): a colored one for image `marked`; for the
+    others a thin light grey line, and white around it."""
     images = np.broadcast_to(images, (*images.shape[:3], 3))
-    images = np.pad(images, ((0, 0), (edge, edge), (edge, edge), (0, 0)), constant_values=255)
+    for width, grey in ((1, EDGE), (edge - 1, 255)):
+        images = np.pad(images, ((0, 0), (width, width), (width, width), (0, 0)), constant_values=grey)
     if marked is not None:
         image = images[marked]
         for side in (image[:edge], image[-edge:], image[:, :edge], image[:, -edge:]):

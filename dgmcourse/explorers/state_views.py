@@ -1,5 +1,6 @@
 """How `TrajectoryPlayer` draws one state: images, points in the plane, lines, or text."""
 
+import math
 import textwrap
 from collections.abc import Callable, Sequence
 
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from ..core import Space
 from .drawing import INK, PALETTE, PAPER, SCALE, Plane, font
-from .pixels import image_shape, tile, to_pil, to_uint8
+from .pixels import enlarge, image_shape, tile, to_pil, to_uint8
 
 __all__ = ["view_for"]
 
@@ -38,7 +39,10 @@ def view_for(states: Sequence[Tensor], width: int, space: Space | None = None, d
 
 
 class ImagesView:
-    """A grid of images. Values are shown from 0 to 1; of a real space, over the range of the last state."""
+    """A grid of images. Values are shown from 0 to 1; of a real space, from the lowest to the highest of the last state.
+
+    Grey images are ink on paper: the lowest value is white, the highest black.
+    """
 
     strip_length, strip_width, strip_down = 6, 110, False
 
@@ -49,9 +53,10 @@ class ImagesView:
             self.low, self.high = _range(states[-1:], 0.01)
 
     def frame(self, state: Tensor) -> Image.Image:
-        grid = to_pil(tile(to_uint8((state - self.low) / (self.high - self.low)), gap=1, fill=128))
-        factor = max(1, round(self.width * SCALE / grid.width))
-        return grid.resize((grid.width * factor, grid.height * factor), Image.Resampling.NEAREST)
+        images = to_uint8((state - self.low) / (self.high - self.low))
+        columns = math.ceil(math.sqrt(self.n))
+        factor = max(1, round(self.width * SCALE / (columns * images.shape[2])))
+        return to_pil(tile(enlarge(images, factor), columns, gap=SCALE, outer=True))
 
     def describe(self) -> str:
         return f"{self.n} images in a grid"

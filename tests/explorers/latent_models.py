@@ -9,10 +9,10 @@ from dgmcourse.core import Space
 
 
 class Blobs(nn.Module):
-    """A Gaussian blob: z₁ and z₂ are its place, z₃ its width, z₄ its brightness; further latents do nothing.
+    """A Gaussian blob: z₁ and z₂ are its place, z₃ its width, z₄ its strength; further latents do nothing.
 
     `encode` returns the center of mass (and zeros), which is z₁ and z₂ again for blobs well inside the image.
-    With classes, label k dims the blob to 1 / (k + 1).
+    With classes, label k weakens the blob to 1 / (k + 1).
     """
 
     reach = 3.0  # the image spans −3 … 3
@@ -33,9 +33,9 @@ class Blobs(nn.Module):
         time.sleep(self.pause)
         extra = torch.cat([z, z.new_zeros(len(z), 4)], 1)[:, :, None, None]
         width = 0.7 * torch.exp(0.3 * extra[:, 2] * (self.latents > 2))
-        bright = torch.sigmoid(2 + extra[:, 3] * (self.latents > 3))
+        strength = torch.sigmoid(2 + extra[:, 3] * (self.latents > 3))
         square = (self.across - extra[:, 0]).square() + (self.up - extra[:, 1]).square()
-        image = bright * torch.exp(-square / (2 * width.square()))
+        image = strength * torch.exp(-square / (2 * width.square()))
         if self.classes is not None:
             image = image / (y[:, None, None] + 1)
         return image[:, None].expand(-1, self.space.shape[0], -1, -1)

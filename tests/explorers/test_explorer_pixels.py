@@ -8,13 +8,21 @@ import torch
 from PIL import Image
 
 from dgmcourse.explorers.drawing import OUTLINES, PALETTE, Plane, ticks
-from dgmcourse.explorers.pixels import bordered, encode_png, enlarge, image_shape, small_png, tile, to_uint8
+from dgmcourse.explorers.pixels import EDGE, bordered, encode_png, enlarge, image_shape, small_png, tile, to_uint8
 
 
 def test_values_become_bytes_and_are_clipped():
     images = torch.tensor([[[0.0, 0.5], [1.0, 2.0]], [[-1.0, 1 / 255], [0.2, 0.8]]])  # (2, 2, 2)
-    assert to_uint8(images)[..., 0].tolist() == [[[0, 128], [255, 255]], [[0, 1], [51, 204]]]
-    assert to_uint8(torch.rand(3, 3, 4, 5)).shape == (3, 4, 5, 3)
+    ink_on_paper = [[[255, 128], [0, 0]], [[255, 254], [204, 51]]]  # 255 · (1 − value)
+    assert to_uint8(images)[..., 0].tolist() == ink_on_paper
+    assert to_uint8(images[:, None])[..., 0].tolist() == ink_on_paper
+
+
+def test_colors_are_kept_and_grey_is_ink_on_paper():
+    images = torch.rand(2, 3, 4, 5, generator=torch.Generator().manual_seed(0))
+    expected = (255 * images).round().permute(0, 2, 3, 1).numpy()
+    assert (to_uint8(images) == expected).all()
+    assert np.abs(to_uint8(images[:, :1]) - (255 - expected[..., :1])).max() <= 1
 
 
 @pytest.mark.parametrize("bad", [torch.rand(2, 2, 4, 4), torch.rand(3, 2)])
@@ -38,9 +46,18 @@ def test_tiles_are_read_row_by_row_with_gaps_between():
     sheet = tile(images, columns=3, gap=1, fill=99)
     assert sheet.shape == (5, 11, 1)
     assert sheet[0, [0, 4, 8], 0].tolist() == [0, 1, 2]
-    assert sheet[3, [0, 4, 8], 0].tolist() == [3, 4, 99]
+    assert sheet[3, [0, 4, 8], 0].tolist() == [3, 4, 255]  # the place left over is paper
     assert (sheet[2] == 99).all()
     assert (sheet[:, 3] == 99).all()
+
+
+def test_white_images_on_a_white_page_are_told_apart():
+    sheet = tile(torch.zeros(4, 1, 2, 2), gap=1, outer=True)[..., 0]  # four blank images
+    assert sheet.shape == (7, 7)
+    assert (sheet[[0, 3, 6]] == EDGE).all()
+    assert (sheet[:, [0, 3, 6]] == EDGE).all()
+    assert (sheet[np.ix_([1, 2, 4, 5], [1, 2, 4, 5])] == 255).all()
+    assert (tile(torch.zeros(4, 1, 2, 2), gap=0) == 255).all()
 
 
 def test_enlarged_pixels_keep_their_values():
@@ -49,11 +66,13 @@ def test_enlarged_pixels_keep_their_values():
 
 
 def test_only_the_marked_image_has_a_colored_edge():
-    images = bordered(np.full((2, 4, 4, 1), 7, np.uint8), marked=1, edge=1, color="#0a0b0c")
-    assert images.shape == (2, 6, 6, 3)
+    images = bordered(np.full((2, 4, 4, 1), 7, np.uint8), marked=1, color="#0a0b0c")
+    assert images.shape == (2, 8, 8, 3)
     assert (images[0, 0] == 255).all()
-    assert (images[1, 0] == [10, 11, 12]).all()
-    assert (images[:, 1:-1, 1:-1] == 7).all()
+    assert (images[0, 1, 1:-1] == EDGE).all()  # a thin line between paper and paper
+    for line in (images[1, :2], images[1, -2:], images[1, :, :2], images[1, :, -2:]):
+        assert (line == [10, 11, 12]).all()
+    assert (images[:, 2:-2, 2:-2] == 7).all()
 
 
 def test_png_holds_the_same_pixels():

@@ -8,6 +8,8 @@ from traitlets import TraitError
 
 from dgmcourse.core import Space
 from dgmcourse.explorers import LatentPad, LatentPlane
+from dgmcourse.explorers.drawing import Plane
+from dgmcourse.explorers.pixels import EDGE
 from dgmcourse.models import VAE
 
 
@@ -35,9 +37,9 @@ def decoded(answer):
     return np.frombuffer(answer["pixels"], np.uint8).reshape(answer["height"], answer["width"], answer["channels"])
 
 
-def brightest(answer, extent=3.0):
-    """Where the blob is seen: the place of the brightest pixel, in the coordinates of the pad."""
-    row, column = np.unravel_index(decoded(answer)[..., 0].argmax(), decoded(answer).shape[:2])
+def darkest(answer, extent=3.0):
+    """Where the blob is seen: the place of the pixel with the most ink, in the coordinates of the pad."""
+    row, column = np.unravel_index(decoded(answer)[..., 0].argmin(), decoded(answer).shape[:2])
     side = answer["width"] - 1
     return 2 * extent * column / side - extent, extent - 2 * extent * row / side
 
@@ -47,14 +49,14 @@ def test_moving_decodes_exactly_what_the_model_decodes():
     pad = LatentPad(model)
     pad.position = (0.7, -1.3)
     expected = model.eval().decode(torch.tensor([[0.7, -1.3]]))[0, 0].detach()
-    assert np.abs(decoded(pad.answer)[..., 0] - 255 * expected.numpy()).max() <= 0.5001
+    assert np.abs(decoded(pad.answer)[..., 0] - 255 * (1 - expected.numpy())).max() <= 0.5001
     assert (pad.image == decoded(pad.answer)).all()
 
 
 def test_right_is_right_and_up_is_up():
     pad = LatentPad(Blobs())
     pad.position = (2.0, -1.0)
-    assert brightest(pad.answer) == pytest.approx((2.0, -1.0), abs=0.25)
+    assert darkest(pad.answer) == pytest.approx((2.0, -1.0), abs=0.25)
 
 
 def test_a_request_is_answered_with_one_message_that_bears_its_name(sent):
@@ -167,21 +169,23 @@ def test_the_grid_shows_each_cell_decoded_at_its_middle():
     assert pad._grid == b""  # nothing is decoded before it is wanted
     pad.background = "images"
     grid = np.asarray(Image.open(io.BytesIO(pad._grid)), float)
-    assert grid.shape == (224, 224)  # 14 cells of 16 pixels
+    assert grid.shape == (237, 237)  # 14 cells of 16 pixels, and light grey lines between them
+    assert (grid[16::17] == EDGE).all()
+    assert (grid[:, 16::17] == EDGE).all()
     middle = -3 + 6 * np.array([10.5, 14 - 3.5]) / 14
-    cell = grid[3 * 16 : 4 * 16, 10 * 16 : 11 * 16]
+    cell = grid[3 * 17 : 3 * 17 + 16, 10 * 17 : 10 * 17 + 16]
     expected = model.decode(torch.tensor(middle[None], dtype=torch.float32))[0, 0].numpy()
-    assert np.abs(cell - 255 * expected).max() <= 1
+    assert np.abs(cell - 255 * (1 - expected)).max() <= 1
 
 
 def test_a_conditional_model_gets_the_chosen_label_and_its_own_grid():
     pad = LatentPad(Blobs(classes=3), background="images")
-    first, grid = pad.image.max(), pad._grid
+    first, grid = 255 - int(pad.image.min()), pad._grid  # the most ink
     pad.label = 2
-    assert pad.image.max() == pytest.approx(first / 3, abs=1)
+    assert 255 - int(pad.image.min()) == pytest.approx(first / 3, abs=1)
     assert pad._grid != grid
     move(pad, [0, 0], label=1)
-    assert pad.image.max() == pytest.approx(first / 2, abs=1)
+    assert 255 - int(pad.image.min()) == pytest.approx(first / 2, abs=1)
     assert pad.get_state("_setup")["_setup"]["classes"] == ["0", "1", "2"]
     with pytest.raises(TraitError, match="0 … 2"):
         pad.label = 3
@@ -202,6 +206,24 @@ def test_a_plane_of_two_directions_passes_through_its_origin():
     assert plane.points([[0.0, 0.0], [2.0, -1.0]]).tolist() == [[1, 2, 3], [3, 3, 1]]
     positions = torch.tensor([[0.3, -1.2], [2.0, 0.7]])
     torch.testing.assert_close(plane.positions(plane.points(positions)), positions)
+
+
+def test_the_ring_is_seen_in_the_still_picture_on_ink_and_on_paper():
+    class Flat(Blobs):
+        def __init__(self, value):
+            super().__init__()
+            self.value = value
+
+        def decode(self, z, y=None):
+            return torch.full((len(z), 1, 16, 16), self.value)
+
+    for value in (0.0, 1.0):
+        pad = LatentPad(Flat(value), background="images")
+        pad.position = (1.0, -0.5)
+        picture = np.asarray(pad.picture())
+        x, y = Plane(pad.size, None, (-3, 3), (-3, 3), *pad.plane.names).at(1.0, -0.5)
+        along = {tuple(pixel) for pixel in picture[round(y), round(x) - 26 : round(x)].tolist()}
+        assert {(0x22, 0x22, 0x22), (255, 255, 255), (0xD5, 0x5E, 0x00)} <= along
 
 
 def test_colors_are_kept():

@@ -68,12 +68,43 @@ def test_an_example_is_encoded_and_shown():
     assert "0 … 39" in sliders.error
 
 
+def test_with_examples_the_sliders_start_at_the_first_as_if_it_had_been_encoded():
+    x, y = four_groups()
+    x, y = x[3:], y[3:]  # the first label is 3
+    model = Blobs(4, classes=4)
+    sliders = LatentSliders(model, x, y)
+    torch.testing.assert_close(sliders.z, model.encode(x[:1])[0])
+    assert sliders.label.value == 3
+    assert (sliders.image == at(model, *sliders.z.tolist(), y=3)).all()
+    assert [s.value for s in sliders.sliders.values()] == pytest.approx(sliders.z.tolist(), abs=1e-6)
+    assert sliders._original_box.layout.display is None
+    started = sliders._current.png
+    sliders.new_sample()
+    sliders.label.value = 0
+    assert sliders._current.png != started
+    sliders.encode_example(0)
+    assert sliders._current.png == started
+    assert LatentSliders(model).z.tolist() == [0, 0, 0, 0]
+
+
+def test_an_example_with_another_label_decodes_once():
+    x, y = four_groups()
+    model = Blobs(4, classes=4)
+    sliders = LatentSliders(model, x, y)
+    model.calls.clear()
+    sliders.example.value = 2
+    assert len(model.calls) == 1
+    assert sliders.label.value == 2
+    sliders.label.value = 1
+    assert len(model.calls) == 2
+
+
 def test_beyond_the_sliders_the_point_is_kept():
     sliders = LatentSliders(Blobs(3), extent=1.0)
     sliders.move([2.5, 0, 0])
     assert sliders.sliders[0].value == 1.0
     assert sliders.z[0] == 2.5
-    assert sliders.image[..., 0].argmax() % 16 == round((2.5 + 3) / 6 * 15)
+    assert sliders.image[..., 0].argmin() % 16 == round((2.5 + 3) / 6 * 15)
 
 
 def test_of_many_latents_those_that_vary_are_shown():
@@ -169,7 +200,7 @@ def test_every_path_begins_and_ends_at_its_examples():
 def test_latent_paths_move_the_blob_and_the_pixel_path_shows_two():
     x, _ = four_groups()
     strip = InterpolationStrip(Blobs(), x, first=0, second=1, steps=5)  # north-east to north-west
-    column = np.unravel_index(strip.rows["linear"][2][..., 0].argmax(), (16, 16))[1]
+    column = np.unravel_index(strip.rows["linear"][2][..., 0].argmin(), (16, 16))[1]
     assert 6 <= column <= 9  # the blob is in the middle
     half = to_uint8((x[:1] + x[1:2]) / 2)[0]
     assert np.abs(strip.rows["pixels"][2].astype(int) - half).max() <= 1
@@ -201,4 +232,4 @@ def test_a_dataset_or_two_images_serve_as_well():
 def test_a_conditional_model_keeps_the_label_of_the_first_example():
     x, y = four_groups()
     strip = InterpolationStrip(Blobs(classes=4), x, y=y, first=3, second=0)
-    assert strip.rows["linear"].max() <= 255 / 4 + 1
+    assert strip.rows["linear"].min() >= 255 * (1 - 1 / 4) - 1

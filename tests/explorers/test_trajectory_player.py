@@ -10,6 +10,8 @@ from PIL import Image
 
 from dgmcourse.core import Space
 from dgmcourse.explorers import TrajectoryPlayer
+from dgmcourse.explorers.drawing import SCALE
+from dgmcourse.explorers.pixels import EDGE
 from dgmcourse.explorers.trajectory_player import thinned
 from dgmcourse.models import VAE
 
@@ -154,8 +156,11 @@ def test_images_are_a_grid_of_the_states_pixels():
     player.frame.value = 1
     picture = shown(player)
     height, width = picture.shape[:2]
-    assert picture[: height // 3, : width // 3].min() == 255
-    assert picture[-height // 3 :, -width // 3 :].max() == 0
+    inside = slice(SCALE, height // 3)  # within the line around the image
+    assert picture[inside, inside].max() == 0  # 1 is ink
+    assert picture[-height // 3 : -SCALE, -width // 3 : -SCALE].min() == 255  # 0 is paper
+    assert (picture[:SCALE] == EDGE).all()
+    assert (picture[:, width // 2] == EDGE).all()
 
 
 def test_real_images_use_the_range_of_the_last_state():
@@ -168,9 +173,13 @@ def test_real_images_use_the_range_of_the_last_state():
 
     player = TrajectoryPlayer(Real(), n=1)
     player.frame.value = 1
-    values = np.unique(shown(player))
-    assert (values.min(), values.max()) == (0, 255)
-    assert len(values) >= 12
+    picture = shown(player)[SCALE:-SCALE, SCALE:-SCALE, 0]
+    assert len(np.unique(picture)) >= 12
+    assert (picture[0, 0], picture[-1, -1]) == (255, 0)  # the lowest is paper, the highest ink
+    row = picture[0, :: picture.shape[1] // 4]
+    assert (np.diff(row) < 0).all()
+    player.frame.value = 0
+    assert (shown(player)[SCALE:-SCALE, SCALE:-SCALE] == 0).all()  # above the range: clipped
 
 
 def test_points_are_drawn_where_they_are_and_axes_hold_still():

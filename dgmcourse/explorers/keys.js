@@ -1,0 +1,12 @@
+// Which keys belong to a control. Part of every explorer's script; `script` in base.py joins the parts.
+
+const NAVIGATION = ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End", "PageUp", "PageDown"];
+
+// Notebooks take these keys for themselves before a widget sees them; within `find()` they belong to the control in
+// focus, which the attribute says. All other keys (Shift+Enter, say) stay the notebook's.
+function keepKeys(find, signal) {
+  const claim = ({ key, target }) => {
+    if (find()?.contains(target)) target.toggleAttribute("data-lm-suppress-shortcuts", NAVIGATION.includes(key));
+  };
+  window.addEventListener("keydown", claim, { capture: true, signal });
+}
