@@ -25,7 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps …")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps")]
 
 
 @app.command()

@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 __all__ = ["Checkpoints"]
 
 log = logging.getLogger(__name__)
+CURVES = ("losses", "logs")  # of the history: long lists of numbers by name, stored as tensors
 
 
 class Checkpoints:
@@ -32,7 +33,8 @@ class Checkpoints:
         self.folder, self.run = Path(folder), run
         self.rank, self.world = run.accelerator.process_index, run.accelerator.num_processes
         shapes = {name: list(value.shape) for name, value in run.state.items()}
-        self.settings = json.loads(json.dumps({"model": type(run.model).__name__, **settings, "shapes": shapes}))
+        model = {"model": type(run.model).__name__, "arguments": run.model._hub_mixin_config or {}}
+        self.settings = json.loads(json.dumps({**model, **settings, "shapes": shapes}))
         if self.folder.exists() and not self.folder.is_dir():
             raise ValueError(f"checkpoint={self.folder} is a file; give a folder")
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -55,32 +57,42 @@ class Checkpoints:
         """Write this step's file, then drop all but the two latest."""
         tensors, plain = _pack(self.run)
         metadata = {"settings": json.dumps(self.settings), "plain": json.dumps(plain), "step": str(step)}
-        partial = self.folder / f".partial-{os.getpid()}"
+        partial = self.folder / f".partial-rank-{self.rank}"
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, partial, metadata)
         os.replace(partial, self._path(step))
         mine = sorted(self.folder.glob(f"step-*-rank-{self.rank}-of-{self.world}.safetensors"))
         for old in mine[:-2]:
             old.unlink(missing_ok=True)
 
-    def restore(self) -> int:
-        """Take up the newest undamaged save; return its step, or 0 if there is none.
+    def restore(self, steps: int) -> int:
+        """Take up the newest save that every process can read; return its step, or 0 if there is none.
 
         Raises:
-            ValueError: the save belongs to a run with other settings, or every file is damaged.
+            ValueError: the save belongs to a run with other settings or is past `steps`, or every file is damaged.
         """
-        steps = self._steps()
-        for step in steps:
-            try:
-                tensors, plain, settings = _read(self._path(step))
-            except (SafetensorError, OSError, ValueError, KeyError) as error:
-                log.warning("%s is damaged (%s); trying an older one", self._path(step), error)
-                continue
-            self._compare(settings)
-            _unpack(self.run, tensors, plain)
-            return step
-        if steps:
+        saved = self._steps()
+        newest = next((step for step in saved if self._readable(step)), 0)
+        if self.world > 1:
+            step = torch.tensor([newest], device=self.run.accelerator.device)
+            newest = int(self.run.accelerator.gather(step).min())
+        if saved and not newest:
             raise ValueError(f"no file in {self.folder} can be read; delete the folder to train from the start")
-        return 0
+        if newest:
+            tensors, plain, settings = _read(self._path(newest))
+            self._compare(settings)
+            if newest > steps:
+                raise ValueError(f"the checkpoint in {self.folder} is at step {newest}, past steps={steps}; "
+                                 "ask for more steps, or use another folder")  # fmt: skip
+            _unpack(self.run, tensors, plain)
+        return newest
+
+    def _readable(self, step: int) -> bool:
+        try:
+            _read(self._path(step))
+        except (SafetensorError, OSError, ValueError, KeyError) as error:
+            log.warning("%s is damaged (%s); trying an older one", self._path(step), error)
+            return False
+        return True
 
     def _compare(self, settings: dict) -> None:
         differing = [key for key in self.settings if settings.get(key) != self.settings[key]]
@@ -102,7 +114,17 @@ def _pack(run) -> tuple[dict[str, torch.Tensor], dict]:
     tensors = {f"model/{name}": value.clone() for name, value in run.state.items()}
     for label, values in (("average", run.average), ("best", run.best)):
         tensors |= {f"{label}/{name}": value for name, value in (values or {}).items()}
-    plain: dict = {"history": vars(run.history), "updates": run.updates, "optimizers": {}, "scaler": None}
+    history = {key: value for key, value in vars(run.history).items() if key not in CURVES}
+    plain: dict = {
+        "history": history,
+        "updates": run.updates,
+        "best_score": run.best_score,
+        "optimizers": {},
+        "scaler": None,
+    }
+    for kind in CURVES:
+        for name, values in getattr(run.history, kind).items():
+            tensors[f"{kind}/{name}"] = torch.tensor(values, dtype=torch.float64)
     for group, optimizer in run.optimizers.items():
         numbers = plain["optimizers"][group] = {}
         for index, state in optimizer.state_dict()["state"].items():
@@ -125,14 +147,18 @@ def _unpack(run, tensors: dict[str, torch.Tensor], plain: dict) -> None:
     part = lambda label: {k[len(label) + 1 :]: v.to(device) for k, v in tensors.items() if k.startswith(label + "/")}  # noqa: E731
     run.load(part("model"))
     run.average = part("average") or None
-    run.best = part("best") or None
+    run.best, run.best_score = part("best") or None, plain["best_score"]
     run.updates = plain["updates"]
     for group, optimizer in run.optimizers.items():
         packed = optimizer.state_dict()
         packed["state"] = {}
+        parameters = [parameter for settings in optimizer.param_groups for parameter in settings["params"]]
         entries = part(f"optimizer/{group}") | plain["optimizers"][group]
         for path, value in entries.items():
             index, name = path.split("/", 1)
+            parameter = parameters[int(index)]
+            if isinstance(value, torch.Tensor) and value.shape == parameter.shape:
+                value = torch.empty_like(parameter, dtype=value.dtype).copy_(value)  # in the parameter's memory layout
             packed["state"].setdefault(int(index), {})[name] = value
         optimizer.load_state_dict(packed)
     if plain["scaler"] is not None and run.accelerator.scaler is not None:
@@ -140,7 +166,11 @@ def _unpack(run, tensors: dict[str, torch.Tensor], plain: dict) -> None:
     history = plain["history"]
     history["valid"] = [tuple(pair) for pair in history["valid"]]
     vars(run.history).update(history)
+    for kind in CURVES:
+        prefix = f"{kind}/"
+        curves = {name[len(prefix) :]: value.tolist() for name, value in tensors.items() if name.startswith(prefix)}
+        setattr(run.history, kind, curves)
     torch.set_rng_state(tensors["random/cpu"])
     if "random/cuda" in tensors and device.type == "cuda":
         torch.cuda.set_rng_state(tensors["random/cuda"], device)
-    run.good, run.good_average = run._copy(), run.average
+    run.remember()

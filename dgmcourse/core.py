@@ -98,8 +98,9 @@ class Space:
             raise ValueError("tokens have no order, so uniform noise cannot dequantize them; embed them instead")
         if self.kind == "real":
             return x
-        noisy = (x * (self.levels - 1) + torch.rand_like(x)) / self.levels
-        return noisy.clamp_max(1 - torch.finfo(x.dtype).eps)  # rounding must not reach the next cell's 1.0
+        margin = self.levels * torch.finfo(x.dtype).eps  # rounding must not reach the cells on either side
+        noise = margin + (1 - 2 * margin) * torch.rand_like(x)
+        return ((x * (self.levels - 1)).round() + noise) / self.levels
 
     def quantize(self, x: Tensor) -> Tensor:
         """The inverse of `dequantize`: the level whose cell holds x. Reals pass through unchanged."""
@@ -211,6 +212,14 @@ class GenerativeModel(nn.Module, PyTorchModelHubMixin, abc.ABC):
         space: where one example x lives.
     """
 
+    def __new__(cls, *arguments, **keywords):
+        """Note the constructor's arguments for `save_pretrained`: NumPy scalars and ranges as JSON has them."""
+        arguments, keywords = [_plain(a) for a in arguments], {k: _plain(v) for k, v in keywords.items()}
+        model = super().__new__(cls, *arguments, **keywords)
+        given = {**dict(zip(list(cls._hub_mixin_init_parameters)[1:], arguments, strict=False)), **keywords}
+        model._cannot_be_saved = [name for name, value in given.items() if not cls._is_jsonable(value)]
+        return model
+
     def __init__(self, space: Space):
         super().__init__()
         if not isinstance(space, Space):
@@ -255,8 +264,9 @@ class GenerativeModel(nn.Module, PyTorchModelHubMixin, abc.ABC):
 
     @property
     def device(self) -> torch.device:
-        """Where the parameters live."""
-        return next(self.parameters()).device
+        """Where the parameters live; the CPU for a model without any."""
+        parameter = next(self.parameters(), None)
+        return torch.device("cpu") if parameter is None else parameter.device
 
     def check_input(self, x: Tensor, name: str = "x") -> Tensor:
         """Return x if it belongs to the model's space and device; else raise an error that says what to do."""
@@ -278,7 +288,14 @@ class GenerativeModel(nn.Module, PyTorchModelHubMixin, abc.ABC):
         os.replace(partial, save_directory / "config.json")
 
     def save_pretrained(self, save_directory: str | Path, **_) -> None:
-        """Write `model.safetensors` and `config.json` into a folder. Nothing is uploaded anywhere."""
+        """Write `model.safetensors` and `config.json` into a folder. Nothing is uploaded anywhere.
+
+        Raises:
+            ValueError: a constructor argument is no JSON value, so that the model could not be rebuilt.
+        """
+        if self._cannot_be_saved:
+            raise ValueError(f"{type(self).__name__} cannot be saved: {', '.join(self._cannot_be_saved)} must be numbers, "
+                             "strings or lists of them; pass the name of a function, say, and look it up")  # fmt: skip
         folder = Path(save_directory)
         folder.mkdir(parents=True, exist_ok=True)
         self._save_pretrained(folder)
@@ -315,11 +332,21 @@ class GenerativeModel(nn.Module, PyTorchModelHubMixin, abc.ABC):
         from safetensors import SafetensorError
         from safetensors.torch import load_model
 
-        hub = ("revision", "cache_dir", "force_download", "local_files_only", "token")
+        hub = ("revision", "cache_dir", "force_download", "local_files_only", "token", "class")
         arguments = {k: v for k, v in constructor_and_hub_arguments.items() if k not in hub}
+        if isinstance(arguments.get("space"), dict):  # decoded by the mixin only where the argument is annotated
+            arguments["space"] = Space(**arguments["space"])
         model = cls(**arguments)
         try:
             load_model(model, Path(model_id) / "model.safetensors", strict=True)
         except (SafetensorError, RuntimeError) as error:
             raise ValueError(f"the weights in {model_id} do not fit {cls.__name__}, or are damaged: {error}") from None
         return model.eval()
+
+
+def _plain(value: object) -> object:
+    """A constructor argument as JSON holds it, where there is an obvious way."""
+    if isinstance(value, range):
+        return list(value)
+    item = getattr(value, "item", None)  # NumPy scalars and tensors of one number
+    return item() if callable(item) and getattr(value, "ndim", None) == 0 else value

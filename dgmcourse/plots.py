@@ -160,21 +160,27 @@ def _smooth(values: Sequence[float], points: int = 200) -> tuple[np.ndarray, np.
 
 def plot_history(history, alt: str | None = None) -> Figure | None:
     """Losses by group against steps, and the validation score where there is one; with `alt` it is shown at once."""
+    if not history.losses:
+        raise ValueError("this history is empty: nothing was trained")
     figure, axis = new_figure(6, 2.6)
     for i, (group, values) in enumerate(history.losses.items()):
         steps, means = _smooth(values)
         axis.plot(
-            steps * history.steps / len(values), means, color=COLORS[i], ls=LINES[i], label=f"training loss, {group}"
+            steps * history.steps / len(values),
+            means,
+            color=COLORS[i % len(COLORS)],
+            ls=LINES[i % len(LINES)],
+            label=f"training loss, {group}",
         )
     if history.valid:
         steps, scores = zip(*history.valid, strict=True)
-        axis.plot(steps, scores, color="black", marker=".", ls=":", label="validation, −log p")
+        axis.plot(steps, scores, color="black", marker=".", ls=":", label="validation")
     if history.best_step is not None:
         best = min(score for _, score in history.valid)
         axis.plot(history.best_step, best, "o", mfc="none", ms=10, color="black", label="kept")
     every = np.concatenate([values[len(values) // 20 :] for values in history.losses.values()])
     low, high = np.percentile(every, [0, 100])
-    axis.set(xlabel="step", ylabel="nats per image", ylim=(low - 0.05 * (high - low), high + 0.05 * (high - low)))
+    axis.set(xlabel="step", ylabel="loss", ylim=(low - 0.05 * (high - low), high + 0.05 * (high - low)))
     axis.legend()
     return figure if alt is None else show(figure, alt)
 
@@ -190,9 +196,17 @@ def plot_curves(
     """Curves by name, each (x, y), with optional (low, high) bands, horizontal levels, and logarithmic axes ("xy")."""
     figure, axis = new_figure(6, 3)
     for i, (name, (x, y)) in enumerate(curves.items()):
-        axis.plot(x, y, color=COLORS[i], ls=LINES[i], marker=MARKERS[i], ms=5, label=name)
+        axis.plot(
+            x,
+            y,
+            color=COLORS[i % len(COLORS)],
+            ls=LINES[i % len(LINES)],
+            marker=MARKERS[i % len(MARKERS)],
+            ms=5,
+            label=name,
+        )
         if bands and name in bands:
-            axis.fill_between(x, *bands[name], color=COLORS[i], alpha=0.15, lw=0)
+            axis.fill_between(x, *bands[name], color=COLORS[i % len(COLORS)], alpha=0.15, lw=0)
     for name, value in (level or {}).items():
         axis.axhline(value, color="black", lw=1, ls=":")
         axis.annotate(name, (1, value), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=9)
@@ -228,12 +242,23 @@ def plot_posterior_on_grid(z: Tensor, posteriors: Tensor, guesses: Tensor, image
 
 
 def plot_bounds(samples: Sequence[int], bounds: Mapping[str, Sequence[float]], truth: Mapping[str, float]) -> Figure:
-    """Importance-weighted bounds against the number of samples, below the truth where it is known (nats per image)."""
-    figure = plot_curves(
-        {k: (samples, v) for k, v in bounds.items()}, "latent samples k", "nats per image", level=truth, log="x"
-    )
-    figure.axes[0].set_xticks(samples, [str(k) for k in samples])
-    figure.axes[0].minorticks_off()
+    """Importance-weighted bounds against the number of samples, one panel a model, all on a scale of equal nats.
+
+    `truth` gives the exact log p(x), in nats per image, of those models where it is known.
+    """
+    figure, axes = new_figure(3.5 * len(bounds), 2.8, 1, len(bounds), squeeze=False)
+    tops = {name: max([*values, truth.get(name, -np.inf)]) for name, values in bounds.items()}
+    span = 1.25 * max(tops[name] - min(values) for name, values in bounds.items())
+    for i, ((name, values), axis) in enumerate(zip(bounds.items(), axes[0], strict=True)):
+        axis.plot(samples, values, color=COLORS[i % len(COLORS)], marker=MARKERS[i % len(MARKERS)], ms=5)
+        if name in truth:
+            axis.axhline(truth[name], color="black", lw=1, ls=":")
+            axis.annotate("log p(x), exact", (1, truth[name]), xycoords=("axes fraction", "data"),
+                          ha="right", va="bottom", fontsize=9)  # fmt: skip
+        axis.set(title=name, xlabel="latent samples k", xscale="log", ylim=(tops[name] - span, tops[name] + 0.2 * span))
+        axis.set_xticks(samples, [str(k) for k in samples], fontsize=8)
+        axis.minorticks_off()
+    axes[0, 0].set_ylabel("nats per image")
     return figure
 
 

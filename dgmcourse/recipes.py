@@ -241,7 +241,8 @@ def _card(recipe: Recipe, model: GenerativeModel, data: Dataset) -> Card:
 def _hardware(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{platform.machine()} CPU, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    return f"{platform.machine()} CPU, {threads} thread{'s' * (threads > 1)}"
 
 
 def evaluate(folder: str | Path, device: str = "auto") -> Card:

@@ -38,6 +38,7 @@ def fit(
     ema: float | None = None,
     clip: float | None = None,
     keep_best: bool = False,
+    score: Callable[[GenerativeModel], float] | None = None,
     precision: str = "no",
     device: str = "auto",
     seed: int = 0,
@@ -60,10 +61,11 @@ def fit(
         optimizer: `optimizer(group, parameters)` makes the optimizer of a group, instead of Adam.
         ema: decay of an exponential average of the weights; the model holds the average on return.
         clip: largest norm of a group's gradient.
-        keep_best: look at `data.valid` 40 times and keep the weights that scored best there.
+        keep_best: look at `data.valid` some 40 times and keep the weights that scored best there.
+        score: what `keep_best` goes by, lower is better; by default −log p of `data.valid`.
         precision: "no", "bf16" or "fp16".
         device: "auto", "cpu", "cuda" or "mps".
-        watch: called as `watch(step, model)` after every step.
+        watch: called as `watch(step, model)` after every step; random numbers it draws change nothing.
         checkpoint: a folder to resume from and to save to, so that a killed run loses little and ends the same.
         checkpoint_every: steps between saves; by default fifty a run.
         progress: show a bar.
@@ -72,23 +74,26 @@ def fit(
         TrainingDiverged: a loss or weight is not finite; the message names step and group, and the model holds the
             last good state.
         ValueError: an argument makes no sense, or the checkpoint belongs to another run.
-        KeyboardInterrupt: on interruption; the model keeps what it has learned, and a checkpoint is written.
+        KeyboardInterrupt: on interruption; the model keeps what it has learned.
     """
     _check_arguments(model, steps, batch_size, schedule, ema, precision, device)
     x, y, transform, valid = _unpack(data)
     if len(x) == 0:
         raise ValueError("there are no training examples: data.train is empty")
-    if keep_best and valid is None:
+    if keep_best and valid is None and score is None:
         raise ValueError("keep_best needs a validation split: pass a Dataset with `valid`, not a bare tensor")
+    if isinstance(data, Dataset) and data.space != model.space:
+        raise ValueError(f"the model was built for {model.space}, but {data.name} lives in {data.space}")
     with _accelerator(device, precision) as accelerator, seeded(accelerator, seed):
         settings = {"batch_size": batch_size, "lr": lr, "schedule": schedule, "warmup": warmup, "ema": ema, "seed": seed,
                     "clip": clip, "examples": len(x), "keep_best": keep_best, "precision": precision,
                     "steps": steps if schedule != "constant" else None}  # fmt: skip
         run = Run(model, accelerator, optimizer, lr, ema, clip)
         batches = Batches(x, y, transform, batch_size, seed, accelerator)
-        score = Scorer(run, valid, seed) if keep_best else None
+        batches.check(model.space)
+        best = Scorer(run, valid or (x[:0], None), seed, score) if keep_best else None
         saver = Checkpoints(checkpoint, run, settings) if checkpoint is not None else None
-        first = saver.restore() if saver else 0
+        first = saver.restore(steps) if saver else 0
         every = checkpoint_every or max(1, steps // 50)
         look = max(1, steps // 40)
         started, before = time.perf_counter(), run.history.seconds
@@ -101,12 +106,13 @@ def fit(
                 if step % FLUSH == 0 or step == steps:
                     run.flush()
                     _show(bar, run)
-                if score and (step % look == 0 or step == steps):
+                if best and (step % look == 0 or step == steps):
                     run.flush()
-                    score(step)
+                    best(step)
                 if watch is not None:
-                    watch(step, model)
+                    _watch(watch, step, model, accelerator)
                 bar.update()
+                run.between_steps = True
                 run.history.seconds = before + time.perf_counter() - started
                 if saver and (step % every == 0 or step == steps):
                     run.flush()
@@ -116,7 +122,16 @@ def fit(
         finally:
             bar.close()
             run.finish()
+        run.same_everywhere()
     return run.history
+
+
+def _watch(watch: Callable, step: int, model: GenerativeModel, accelerator) -> None:
+    """Call `watch` so that whatever it draws, or sets the model's mode to, training goes on as without it."""
+    devices = [accelerator.device.index or 0] if accelerator.device.type == "cuda" else []
+    with torch.random.fork_rng(devices):
+        watch(step, model)
+    model.train()
 
 
 def _check_arguments(model, steps, batch_size, schedule, ema, precision, device) -> None:
@@ -164,18 +179,21 @@ def _unpack(data) -> tuple[Tensor, Tensor | None, Callable | None, tuple | None]
 def _accelerator(device: str, precision: str):
     """An Accelerator whose process-wide state is reset afterwards, so that the next fit may choose anew."""
     from accelerate import Accelerator, DistributedDataParallelKwargs
-    from accelerate.state import AcceleratorState, GradientState
+    from accelerate.state import AcceleratorState, GradientState, PartialState
 
     ddp = DistributedDataParallelKwargs(find_unused_parameters=True, broadcast_buffers=False)
     gpu = torch.cuda.is_available() or torch.backends.mps.is_available()
     cpu_flag = os.environ.get("ACCELERATE_USE_CPU")
-    AcceleratorState._reset_state(reset_partial_state=True)
-    GradientState._reset_state()
+    states = (PartialState, AcceleratorState, GradientState)
+    kept = [dict(state._shared_state) for state in states]  # of the caller's own Accelerator, or of an outer fit
+    for state in states:
+        state._shared_state.clear()
     try:
         yield Accelerator(mixed_precision=precision, cpu=device == "cpu" or not gpu, kwargs_handlers=[ddp])
     finally:
-        AcceleratorState._reset_state(reset_partial_state=True)
-        GradientState._reset_state()
+        for state, values in zip(states, kept, strict=True):
+            state._shared_state.clear()
+            state._shared_state.update(values)
         if cpu_flag is None:
             os.environ.pop("ACCELERATE_USE_CPU", None)
         else:
@@ -205,9 +223,9 @@ def _show(bar, run: Run) -> None:
 def _interrupted(run: Run, saver, steps: int) -> KeyboardInterrupt:
     with contextlib.suppress(TrainingDiverged):
         run.flush()
-        if saver:
+        if saver and run.between_steps:  # within a step, the last save is the newest whole state
             saver.save(run.history.steps)
-    where = f"run the same call again to resume from {saver.folder}" if saver else "call fit again to train on"
+    where = f"the same call resumes from {saver.folder}" if saver else "another call of fit trains it on"
     return KeyboardInterrupt(
         f"training stopped at step {run.history.steps} of {steps}; the model keeps what it has learned; {where}"
     )

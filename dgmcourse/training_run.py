@@ -2,13 +2,13 @@
 
 import contextlib
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
-from .core import GenerativeModel, Step
+from .core import GenerativeModel, Kind, Space, Step
 
 __all__ = ["Batches", "History", "Run", "Scorer", "TrainingDiverged", "seeded", "tail_mean"]
 
@@ -92,7 +92,7 @@ class Batches:
         if epoch not in self.orders:
             self.orders = {key: value for key, value in self.orders.items() if key == epoch - 1}
             generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
-            self.orders[epoch] = torch.randperm(len(self.x), generator=generator)
+            self.orders[epoch] = torch.randperm(len(self.x), generator=generator).to(self.x.device)
         return self.orders[epoch]
 
     def __call__(self, step: int) -> tuple[Tensor, Tensor | None]:
@@ -101,9 +101,14 @@ class Batches:
         index = self._order(epoch)[offset : offset + self.batch_size]
         if offset + self.batch_size > n:
             index = torch.cat([index, self._order(epoch + 1)[: offset + self.batch_size - n]])
-        index = index[self.share].to(self.x.device)
+        index = index[self.share]
         x = self.x[index]
         return (x if self.transform is None else self.transform(x)), (None if self.y is None else self.y[index])
+
+    def check(self, space: Space) -> None:
+        """Look at every value of a first batch, so that data of another space are refused before training."""
+        x = self.x[: self.batch_size]
+        space.check(x if self.transform is None else self.transform(x), "the training data", values=True)
 
 
 class Run:
@@ -111,17 +116,21 @@ class Run:
 
     def __init__(self, model, accelerator, optimizer, lr, ema, clip):
         self.model, self.accelerator, self.clip, self.decay = model, accelerator, clip, ema
-        self.history, self.pending, self.best, self.updates = History(), [], None, 0
+        self.history, self.pending, self.updates = History(), [], 0
+        self.best, self.best_score = None, math.inf
+        self.between_steps = True  # whether the state is that after a whole step
         model.to(accelerator.device)
         model.train()
+        self.same_everywhere()
         self.stepper = accelerator.prepare(Stepper(model))
         self.groups = {name: list(parameters) for name, parameters in model.parameter_groups().items()}
         make = optimizer or (lambda group, parameters: torch.optim.Adam(parameters, lr=lr, fused=_fusable(parameters)))
         self.optimizers = {name: make(name, parameters) for name, parameters in self.groups.items()}
         self.base_lr = {name: [g["lr"] for g in opt.param_groups] for name, opt in self.optimizers.items()}
         self.prepared = {name: accelerator.prepare(opt) for name, opt in self.optimizers.items()}
+        self.trained = {name for name, _ in model.named_parameters()}
         self.average = self._copy() if ema is not None else None
-        self.good, self.good_average = self._copy(), self.average
+        self.remember()
 
     @property
     def state(self) -> dict[str, Tensor]:
@@ -137,6 +146,28 @@ class Run:
         for name, value in self.state.items():
             value.copy_(values[name])
 
+    def remember(self) -> None:
+        """This state is good: keep a copy, to go back to if training diverges."""
+        self.good = self._copy()
+        self.good_average = None if self.average is None else {k: v.clone() for k, v in self.average.items()}
+
+    @torch.no_grad()
+    def same_everywhere(self) -> None:
+        """Give every process the first one's parameters and buffers."""
+        if self.accelerator.num_processes > 1:
+            from accelerate.utils import broadcast
+
+            self.load(
+                {name: broadcast(value.contiguous().clone(), from_process=0) for name, value in self.state.items()}
+            )
+
+    def _anywhere(self, flag: bool) -> bool:
+        """Whether the flag is set in any process."""
+        if self.accelerator.num_processes == 1:
+            return flag
+        total = self.accelerator.reduce(torch.tensor(float(flag), device=self.accelerator.device), reduction="sum")
+        return float(total) > 0
+
     def set_lr(self, factor: float) -> None:
         for name, optimizer in self.optimizers.items():
             for group, base in zip(optimizer.param_groups, self.base_lr[name], strict=True):
@@ -144,6 +175,7 @@ class Run:
 
     def step(self, number: int, x: Tensor, y: Tensor | None) -> None:
         """One batch: drive the model's generator, updating after each yield the group that it names."""
+        self.between_steps = False
         turns, updates = self.model.training_step(x, y), 0
         while (turn := self.stepper(turns)) is not None:
             self._check_turn(turn)
@@ -177,37 +209,45 @@ class Run:
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         for name, value in self.state.items():
-            if value.is_floating_point():
+            if name in self.trained:
                 self.average[name].lerp_(value, 1 - decay)
-            else:
+            else:  # chains, codebooks, running statistics: an average of them would be none of them
                 self.average[name].copy_(value)
 
     @torch.no_grad()
     def flush(self) -> None:
-        """Look at the losses since the last look; if all is finite, remember this state as good."""
+        """Look at the losses since the last look, and at the weights; if all is finite, remember this state as good."""
         if not self.pending:
             return
         losses = torch.stack([loss.float() for _, _, loss, _ in self.pending]).tolist()
-        bad = next((i for i, loss in enumerate(losses) if not math.isfinite(loss)), None)
-        if bad is None and not all(bool(torch.isfinite(v).all()) for v in self.state.values() if v.is_floating_point()):
-            bad = len(losses) - 1
-        if bad is not None:
-            number, group = self.pending[bad][:2]
+        problem = self._problem(losses)
+        if self._anywhere(problem != ""):
             self.load(self.good)
             self.average = self.good_average
             self.pending.clear()
             raise TrainingDiverged(
-                f"the loss of group {group!r} was {losses[bad]} at step {number}; the model holds the last good state. "
+                f"{problem or 'training diverged in another process'}; the model holds the last good state. "
                 "Try a smaller lr, warmup=…, or clip=1.0, and check the loss for log(0) and division by zero."
             )
-        for (_, group, _, logs), loss in zip(self.pending, losses, strict=True):
+        for (_, group, _, _), loss in zip(self.pending, losses, strict=True):
             self.history.losses.setdefault(group, []).append(loss)
-            for name, value in logs.items():
-                self.history.logs.setdefault(name, []).append(float(value))
+        for name in dict.fromkeys(name for *_, logs in self.pending for name in logs):
+            values = torch.stack([torch.as_tensor(logs[name]).float() for *_, logs in self.pending if name in logs])
+            self.history.logs.setdefault(name, []).extend(values.tolist())
         self.pending.clear()
-        self.good = self._copy()
-        if self.average is not None:
-            self.good_average = {name: value.clone() for name, value in self.average.items()}
+        self.remember()
+
+    def _problem(self, losses: list[float]) -> str:
+        """What is not finite, in words; "" if all is well."""
+        for (number, group, _, _), loss in zip(self.pending, losses, strict=True):
+            if not math.isfinite(loss):
+                return f"the loss of group {group!r} was {loss} at step {number}"
+        parameters = dict(self.model.named_parameters())
+        finite = torch.stack([torch.isfinite(value).all() for value in parameters.values()])
+        if bool(finite.all()):
+            return ""
+        name = next(name for name, fine in zip(parameters, finite.tolist(), strict=True) if not fine)
+        return f"the weights {name} are no longer finite at step {self.pending[-1][0]}, though the loss was"
 
     @contextlib.contextmanager
     def averaged(self) -> Iterator[None]:
@@ -224,15 +264,11 @@ class Run:
             self.model.train()
 
     def finish(self) -> None:
-        """Leave the model with the weights that were asked for, the same in every process, in evaluation mode."""
+        """Leave the model with the weights that were asked for, in evaluation mode."""
         if self.best is not None:
             self.load(self.best)
         elif self.average is not None and self.updates:
             self.load(self.average)
-        if self.accelerator.num_processes > 1:
-            from accelerate.utils import broadcast
-
-            self.load({name: broadcast(value.clone(), from_process=0) for name, value in self.state.items()})
         self.model.eval()
 
 
@@ -242,24 +278,32 @@ def _fusable(parameters: Iterable[nn.Parameter]) -> bool:
 
 
 class Scorer:
-    """Scores the model on the validation split with the same random numbers each time, and keeps the best weights."""
+    """Scores the model on the validation split with the same random numbers each time, and keeps the best weights.
 
-    def __init__(self, run: Run, valid: tuple[Tensor, Tensor | None], seed: int):
-        self.run, self.seed = run, seed
+    The score is −log p in nats, which must be comparable from step to step, or what `score(model)` says; lower is better.
+    """
+
+    def __init__(self, run: Run, valid: tuple[Tensor, Tensor | None], seed: int, score: Callable | None):
+        self.run, self.seed, self.score = run, seed, score
         self.x, self.y = (part if part is None else part.to(run.accelerator.device) for part in valid)
+        if score is None:
+            with torch.no_grad(), seeded(run.accelerator, seed):
+                found = run.model.log_prob(self.x[:2], None if self.y is None else self.y[:2])
+            if found is None or found.kind is Kind.UNNORMALIZED:
+                what = "cannot score" if found is None else "scores up to an unknown constant, which training changes"
+                raise ValueError(f"keep_best: {type(run.model).__name__} {what}; pass score=, a function of the model")
+
+    def _negative_log_prob(self) -> float:
+        parts = self.x.split(1000)
+        labels = [None] * len(parts) if self.y is None else self.y.split(1000)
+        scores = [-self.run.model.log_prob(x, y).value.sum() for x, y in zip(parts, labels, strict=True)]
+        return float(torch.stack(scores).sum()) / len(self.x)
 
     @torch.no_grad()
-    def _batch_score(self, x: Tensor, y: Tensor | None) -> float:
-        found = self.run.model.log_prob(x, y)
-        if found is not None:
-            return -float(found.value.sum())
-        return len(x) * sum(float(turn.loss) for turn in self.run.model.training_step(x, y))
-
     def __call__(self, step: int) -> None:
-        run, parts = self.run, self.x.split(1000)
-        labels = self.y.split(1000) if self.y is not None else [None] * len(parts)
+        run = self.run
         with run.averaged(), seeded(run.accelerator, self.seed):
-            score = sum(self._batch_score(x, y) for x, y in zip(parts, labels, strict=True)) / len(self.x)
-            if math.isfinite(score) and (run.best is None or score < min(s for _, s in run.history.valid)):
-                run.best, run.history.best_step = run._copy(), step
+            score = self._negative_log_prob() if self.score is None else float(self.score(run.model))
+            if score < run.best_score:  # a NaN is not
+                run.best, run.best_score, run.history.best_step = run._copy(), score, step
         run.history.valid.append((step, score))

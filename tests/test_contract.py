@@ -73,7 +73,7 @@ def test_log_prob_is_one_finite_number_an_example_with_its_kind(case, device):
 def test_a_short_fit_changes_the_model_and_repeats_for_a_seed(case):
     x, y = case.batch(64)
     models = [case.model() for _ in range(2)]
-    before = {name: value.clone() for name, value in models[0].state_dict().items()}
+    before = {name: value.detach().clone() for name, value in models[0].named_parameters()}
     for model in models:
         history = fit(model, x if y is None else (x, y), steps=8, batch_size=16, progress=False)
         assert set(history.losses) == set(model.parameter_groups())

@@ -57,6 +57,9 @@ def test_dequantizing_and_quantizing_are_inverse():
         assert float(noisy.max()) < 1
         torch.testing.assert_close(space.quantize(noisy), x)
         torch.testing.assert_close(space.quantize(space.dequantize(torch.ones_like(x))), torch.ones_like(x))
+    many = torch.randint(256, (2_000_000,)) / 255
+    byte = Space.grey(1, levels=256)
+    torch.testing.assert_close(byte.quantize(byte.dequantize(many)), many, rtol=0, atol=1e-6)
     real = torch.randn(5, 2)
     assert Space.real(2).dequantize(real) is real
     with pytest.raises(ValueError, match="embed them"):
@@ -159,3 +162,25 @@ def test_a_class_that_is_not_the_courses_is_refused(saved):
     (saved / "config.json").write_text('{"class": "Sphinx"}')
     with pytest.raises(ValueError, match="not a model of the course"):
         load_model(saved)
+
+
+class Plain(VAE):
+    """Without annotations, as a notebook's model may be."""
+
+    def __init__(self, space, width, act=None):
+        super().__init__(space, latents=int(width), hidden=())
+
+
+def test_models_of_a_notebook_are_saved_and_rebuilt(tmp_path):
+    import numpy as np
+
+    Plain(Space.real(2), np.int64(3)).save_pretrained(tmp_path)
+    assert Plain.from_pretrained(tmp_path).latents == 3
+    VAE(Space.real(2), 1, hidden=range(4, 6), beta=np.float32(4)).save_pretrained(tmp_path)
+    assert VAE.from_pretrained(tmp_path).beta == 4
+
+
+def test_what_could_not_be_rebuilt_is_not_saved(tmp_path):
+    with pytest.raises(ValueError, match="cannot be saved: act must be"):
+        Plain(Space.real(2), 1, act=torch.relu).save_pretrained(tmp_path / "never")
+    assert not (tmp_path / "never").exists()

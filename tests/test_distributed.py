@@ -39,3 +39,28 @@ def test_sharing_the_batch_out_changes_nothing(ranks):
     """Gradients averaged over two halves of each batch are the gradients of the whole."""
     first, _, alone = ranks
     torch.testing.assert_close(first["deterministic"], alone["deterministic"], rtol=1e-4, atol=1e-5)
+
+
+BREAKS = """
+import os, torch
+from dgmcourse import Space, VAE, fit
+rank = int(os.environ["RANK"])
+
+def watch(step, model):
+    if step == 3 and rank == 1:
+        raise ZeroDivisionError
+
+fit(VAE(Space.real(2), 1, hidden=()), torch.randn(64, 2), steps=6, batch_size=32, watch=watch, progress=False)
+"""
+
+
+def test_an_error_in_one_process_ends_all(tmp_path):
+    """It must neither hang the others nor be swallowed."""
+    (tmp_path / "breaks.py").write_text(BREAKS)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    run = subprocess.run(
+        [*launch, tmp_path / "breaks.py"], env=environment, capture_output=True, text=True, timeout=100
+    )
+    assert run.returncode != 0
+    assert "ZeroDivisionError" in run.stderr

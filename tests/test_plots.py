@@ -78,7 +78,7 @@ def test_a_history_draws_its_losses_and_what_was_kept():
     )
     axis = history.plot().axes[0]
     labels = [text.get_text() for text in axis.get_legend().get_texts()]
-    assert labels == ["training loss, model", "validation, −log p", "kept"]
+    assert labels == ["training loss, model", "validation", "kept"]
     assert len(axis.lines[1].get_xdata()) == len(history.valid)
     assert repr(history).startswith("History: 80 steps in")
 

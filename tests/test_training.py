@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from dgmcourse.core import GenerativeModel, Kind, LogProb, Space, Step
-from dgmcourse.data import Dataset
+from dgmcourse.data import Dataset, digits
 from dgmcourse.models import VAE
 from dgmcourse.training import TrainingDiverged, fit
 
@@ -168,6 +168,60 @@ def test_keep_best_returns_the_weights_that_scored_best_on_valid():
     assert min(scores) == pytest.approx(-float(model.log_prob(data.valid).value.mean()), rel=1e-5)
 
 
+def test_keep_best_goes_by_what_can_be_compared():
+    class Mute(Mean):
+        def log_prob(self, x, y=None):
+            return None
+
+    class Unnormalized(Mean):
+        def log_prob(self, x, y=None):
+            return LogProb(super().log_prob(x).value, Kind.UNNORMALIZED)
+
+    for model, message in ((Mute(REAL), "Mute cannot score; pass score="), (Unnormalized(REAL), "unknown constant")):
+        with pytest.raises(ValueError, match=message):
+            fit(model, dataset(), steps=5, keep_best=True, progress=False)
+    model = Mute(REAL)
+    history = fit(model, points(), steps=200, lr=0.05, keep_best=True, score=lambda m: float((m.mean[0] - 0.5).abs()),
+                  progress=False)  # fmt: skip
+    assert history.best_step < 200
+    assert abs(float(model.mean[0]) - 0.5) < 0.1
+
+
+def test_watching_changes_nothing():
+    models = [VAE(REAL, 1, hidden=(8,)) for _ in range(2)]
+    models[1].load_state_dict(models[0].state_dict())
+    for model, watch in zip(models, (None, lambda step, m: m.eval().sample(3)), strict=True):
+        fit(model, points(), steps=10, watch=watch, progress=False)
+    for name, value in models[0].state_dict().items():
+        torch.testing.assert_close(models[1].state_dict()[name], value, rtol=0, atol=0)
+
+
+def test_averaging_leaves_buffers_as_they_are():
+    class Chain(Mean):
+        def __init__(self, space: Space):
+            super().__init__(space)
+            self.register_buffer("chain", torch.zeros(4))
+
+        def training_step(self, x, y=None):
+            yield from super().training_step(x, y)
+            self.chain.copy_(torch.randint(0, 2, (4,)).float())
+
+    model = Chain(REAL)
+    fit(model, points(), steps=20, ema=0.9, progress=False)
+    assert set(model.chain.tolist()) <= {0.0, 1.0}
+
+
+def test_a_fit_within_a_fit_leaves_the_outer_one_alone():
+    inner = []
+
+    def watch(step, m):
+        if step == 3:
+            inner.append(fit(Mean(REAL), points(), steps=2, precision="bf16", progress=False))
+
+    history = fit(Mean(REAL), points(), steps=6, watch=watch, progress=False)
+    assert (inner[0].steps, history.steps) == (2, 6)
+
+
 def test_clipping_bounds_the_gradient():
     norms = []
 
@@ -182,21 +236,22 @@ def test_clipping_bounds_the_gradient():
     assert norms == pytest.approx([0.25] * 5, rel=1e-4)
 
 
-@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+@pytest.mark.parametrize(("bad", "when"), [(float("nan"), 73), (float("inf"), 73), (float("nan"), 5)])
 @pytest.mark.parametrize("ema", [None, 0.9])
-def test_divergence_is_named_and_the_last_good_state_kept(bad, ema):
+def test_divergence_is_named_and_the_last_good_state_kept(bad, when, ema):
     class Diverges(Mean):
         def training_step(self, x, y=None):
             self.count = getattr(self, "count", 0) + 1
-            yield Step((x - self.mean).square().mean() * (bad if self.count == 73 else 1))
+            yield Step((x - self.mean).square().mean() * (bad if self.count == when else 1))
 
     model, states = Diverges(REAL), {}
-    with pytest.raises(TrainingDiverged, match=r"group 'model' was (nan|inf) at step 73.*smaller lr"):
+    with pytest.raises(TrainingDiverged, match=rf"group 'model' was (nan|inf) at step {when};.*smaller lr"):
         fit(model, points(), steps=200, ema=ema, progress=False,
             watch=lambda step, m: states.setdefault(step, m.mean.detach().clone()))  # fmt: skip
     assert torch.isfinite(model.mean).all()
     if ema is None:
-        torch.testing.assert_close(model.mean.detach(), states[50], rtol=0, atol=0)
+        good = states[50] if when > 50 else torch.zeros(2)
+        torch.testing.assert_close(model.mean.detach(), good, rtol=0, atol=0)
     assert not model.training
 
 
@@ -206,7 +261,7 @@ def test_a_finite_loss_with_a_broken_gradient_is_noticed_too():
             yield Step((x - self.mean).square().mean() + (0 * self.mean).sum().sqrt())  # √0: the slope is infinite
 
     model = Root(REAL)
-    with pytest.raises(TrainingDiverged, match="at step 1"):
+    with pytest.raises(TrainingDiverged, match="weights mean are no longer finite at step 1"):
         fit(model, points(), steps=1, progress=False)
     torch.testing.assert_close(model.mean.detach(), torch.zeros(2), rtol=0, atol=0)
 
@@ -236,6 +291,13 @@ def test_wrong_arguments_are_refused_in_words():
         (ValueError, "decay in", lambda: fit(Mean(REAL), x, steps=1, ema=1.5)),
         (ValueError, "needs a validation split", lambda: fit(Mean(REAL), x, steps=1, keep_best=True)),
         (ValueError, "must pair up", lambda: fit(Mean(REAL), (x, x[:3]), steps=1)),
+        (ValueError, r"built for real\(2\), but digits lives in binary", lambda: fit(Mean(REAL), digits(), steps=1)),
+        (ValueError, "the training data holds NaN", lambda: fit(Mean(REAL), x * float("nan"), steps=1)),
+        (
+            ValueError,
+            "the training data must hold the 2 values",
+            lambda: fit(VAE(digits().space, 1), digits(17).train, steps=1),
+        ),
         (ValueError, "no training examples", lambda: fit(Mean(REAL), x[:0], steps=1)),
     ):
         with pytest.raises(error, match=message):
@@ -298,6 +360,51 @@ def test_an_interrupted_fit_says_so_and_keeps_what_it_learned(tmp_path):
     torch.testing.assert_close(model.mean, unbroken.mean, rtol=0, atol=0)
 
 
+def test_an_interruption_within_a_step_resumes_from_the_last_whole_one(tmp_path):
+    class Stops(Mean):
+        def training_step(self, x, y=None):
+            yield from super().training_step(x, y)
+            self.count = getattr(self, "count", 0) + 1
+            if self.count == 30:
+                raise KeyboardInterrupt  # the weights have moved, the step is not over
+
+    with pytest.raises(KeyboardInterrupt, match="the same call resumes"):
+        fit(Stops(REAL), points(), steps=60, checkpoint=tmp_path, checkpoint_every=10, progress=False)
+    resumed, unbroken = Stops(REAL), Mean(REAL)
+    resumed.count = 100
+    history = fit(resumed, points(), steps=60, checkpoint=tmp_path, checkpoint_every=10, progress=False)
+    fit(unbroken, points(), steps=60, progress=False)
+    assert len(history.losses["model"]) == 60
+    torch.testing.assert_close(resumed.mean, unbroken.mean, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("settings", [{}, {"ema": 0.9}, {"ema": 0.9, "keep_best": True}, {"clip": 0.5}], ids=str)
+def test_convolutions_resume_exactly_too(settings, tmp_path):
+    """Their weights lie in another memory layout than the saved tensors."""
+    x = torch.bernoulli(torch.full((60, 1, 6, 6), 0.3))
+    data = Dataset("noise", Space.binary(1, 6, 6), x[:40], x[40:50], x[50:])
+
+    def make():
+        torch.manual_seed(0)
+        return VAE(data.space, 2, hidden=(8,), channels=(4, 8))
+
+    unbroken, model = make(), make()
+    arguments = {"steps": 40, "batch_size": 8, "progress": False, **settings}
+    fit(unbroken, data, **arguments)
+
+    def stop(step, m):
+        if step == 25:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fit(model, data, **arguments, checkpoint=tmp_path, checkpoint_every=10, watch=stop)
+    resumed = make()
+    history = fit(resumed, data, **arguments, checkpoint=tmp_path, checkpoint_every=10)
+    assert len(history.losses["model"]) == 40
+    for name, value in unbroken.state_dict().items():
+        torch.testing.assert_close(resumed.state_dict()[name], value, rtol=0, atol=0)
+
+
 RUN = """
 import os, sys, time, torch
 from dgmcourse import VAE, Space, fit
@@ -355,4 +462,9 @@ def test_another_runs_checkpoint_is_refused_and_left_alone(tmp_path):
         fit(Mean(REAL), points(), steps=5, lr=0.1, checkpoint=tmp_path, progress=False)
     with pytest.raises(ValueError, match="model: saved Mean, now Game"):
         fit(Game(REAL), points(), steps=5, checkpoint=tmp_path, progress=False)
+    with pytest.raises(ValueError, match="is at step 5, past steps=3"):
+        fit(Mean(REAL), points(), steps=3, checkpoint=tmp_path, progress=False)
     assert before == {path: path.read_bytes() for path in tmp_path.iterdir()}
+    fit(VAE(REAL, 1, hidden=()), points(), steps=5, checkpoint=tmp_path / "vae", progress=False)
+    with pytest.raises(ValueError, match=r"arguments: saved .*'beta': 1.0.*now .*'beta': 2.0"):
+        fit(VAE(REAL, 1, hidden=(), beta=2.0), points(), steps=5, checkpoint=tmp_path / "vae", progress=False)

@@ -20,7 +20,8 @@ class Dataset:
     Attributes:
         name: how tables and files call it.
         space: where one example lives; `train`, `valid` and `test` are (n, *space.shape).
-        train_labels, valid_labels, test_labels: int64 (n,) where the dataset is labelled, else None.
+        train_labels, valid_labels, test_labels: the condition y where there is one, else None: labels (n,), int64, or
+            vectors (n, features).
         classes: number of labels, or None.
         factors: known generative factors of `train` by name, each (n,), where the true process is known.
         transform: applied to every training batch (dynamic binarization, say); `valid` and `test` are fixed.
@@ -48,8 +49,9 @@ class Dataset:
             x, labels = getattr(self, split), getattr(self, f"{split}_labels")
             if self.transform is None or split != "train":  # before the transform, train may be of another space
                 self.space.check(x, f"{self.name}.{split}")
-            if labels is not None and labels.shape != (len(x),):
-                raise ValueError(f"{self.name}.{split}_labels must have shape ({len(x)},), got {tuple(labels.shape)}")
+            if labels is not None and labels.shape[:1] != (len(x),):
+                raise ValueError(f"{self.name}.{split}_labels must have shape ({len(x)},), one for each example, "
+                                 f"got {tuple(labels.shape)}")  # fmt: skip
             field = "factors" if split == "train" else f"{split}_factors"
             for factor, values in (getattr(self, field) or {}).items():
                 if values.shape != (len(x),):

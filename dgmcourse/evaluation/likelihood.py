@@ -40,7 +40,7 @@ class Estimate(NamedTuple):
     @staticmethod
     def of(log_prob: LogProb) -> "Estimate":
         """The average of per-example log-probabilities (batch,)."""
-        value = log_prob.value.double()
+        value = log_prob.value.cpu().double()  # MPS has no float64
         error = float(value.std()) / math.sqrt(len(value)) if len(value) > 1 else math.nan
         return Estimate(float(value.mean()), error, log_prob.kind, len(value))
 
@@ -117,9 +117,13 @@ def integrated_log_prob(
         extent: z runs from −extent to extent in each direction.
         nodes: grid points in each direction.
         rows: grid points decoded at a time.
+
+    Raises:
+        ValueError: more than two latents, or mass at the border of the grid.
     """
     if model.latents > 2:
         raise ValueError(f"a grid over {model.latents} latents is too large; use importance_weighted_log_prob")
+    x, y = x.to(model.device), None if y is None else y.to(model.device)
     if y is not None and len(torch.unique(y)) > 1:
         parts = {int(label): y == label for label in torch.unique(y)}
         value = torch.empty(len(x), dtype=x.dtype, device=x.device)
@@ -132,11 +136,16 @@ def integrated_log_prob(
     grid = torch.cartesian_prod(*[axis] * model.latents).view(-1, model.latents)  # (nodes ** latents, latents)
     log_cell = model.latents * math.log(2 * extent / (nodes - 1))
     total = torch.full((len(x),), -math.inf, dtype=like.dtype, device=like.device)
+    border = total.clone()
     for z in grid.split(rows):
         log_prior = -0.5 * (z.square().sum(-1) + model.latents * math.log(2 * math.pi))
         labels = None if y is None else y[:1].expand(len(z))
         joint = _pairwise_log_likelihood(model, x, z, labels) + log_prior  # (batch, rows)
         total = torch.logaddexp(total, joint.logsumexp(-1))
+        outermost = z.abs().amax(-1) > extent * (1 - 1e-6)
+        border = torch.logaddexp(border, joint.masked_fill(~outermost, -math.inf).logsumexp(-1))
+    if float((border - total).max()) > math.log(1e-3):
+        raise ValueError(f"the posterior of some x reaches the grid's border at ±{extent:g}; give a larger extent")
     return LogProb(total + log_cell, Kind.EXACT)
 
 
@@ -195,8 +204,7 @@ def linear_gaussian_log_prob(x: Tensor, weight: Tensor, bias: Tensor, scale: Ten
         bias: (dim,).
         scale: standard deviation of the noise.
     """
-    weight, dim = weight.double(), weight.shape[0]
-    variance = torch.as_tensor(scale, device=x.device).double().square()
-    covariance = weight @ weight.T + variance * torch.eye(dim, dtype=torch.float64, device=x.device)
-    normal = torch.distributions.MultivariateNormal(bias.double(), covariance)
-    return LogProb(normal.log_prob(x.double()).to(x.dtype), Kind.EXACT)
+    weight, bias, variance = (torch.as_tensor(v).detach().cpu().double() for v in (weight, bias, scale))
+    covariance = weight @ weight.T + variance.square() * torch.eye(len(weight), dtype=torch.float64)
+    normal = torch.distributions.MultivariateNormal(bias, covariance)
+    return LogProb(normal.log_prob(x.cpu().double()).to(x), Kind.EXACT)

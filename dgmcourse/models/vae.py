@@ -67,6 +67,10 @@ class VAE(GenerativeModel):
             raise ValueError(f"VAE needs a binary, grey or real space, got {space}")
         if latents < 1 or samples < 1:
             raise ValueError(f"VAE needs latents ≥ 1 and samples ≥ 1, got {latents} and {samples}")
+        if classes is not None and classes < 2:
+            raise ValueError(f"a conditional VAE needs classes ≥ 2, got {classes}; leave it out for no condition")
+        if channels is not None and not channels:
+            raise ValueError("channels=() names no level; leave it out for dense networks")
         if samples > 1 and (beta != 1 or warmup or free_bits):
             raise ValueError("the importance-weighted bound (samples > 1) has no KL term to weigh; "
                              "leave beta=1, warmup=0, free_bits=0")  # fmt: skip
@@ -93,11 +97,15 @@ class VAE(GenerativeModel):
 
     # --- the two conditional distributions -------------------------------------------------------------------------
 
-    def posterior(self, x: Tensor, y: Tensor | None = None) -> Independent:
-        """q(z|x): a diagonal Gaussian, batch (batch,), event (latents,)."""
+    def mean_and_log_var(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The encoder's two answers: mean and ln σ² of q(z|x), (batch, latents) each."""
         self.check_input(x)
         centred = 2 * x - 1 if self.space.discrete else x
-        mean, log_var = _widened(self._encode(centred, y)).chunk(2, dim=-1)  # (batch, latents) each
+        return _widened(self._encode(centred, y)).chunk(2, dim=-1)
+
+    def posterior(self, x: Tensor, y: Tensor | None = None) -> Independent:
+        """q(z|x): a diagonal Gaussian, batch (batch,), event (latents,)."""
+        mean, log_var = self.mean_and_log_var(x, y)
         return Independent(Normal(mean, (0.5 * log_var).exp(), validate_args=False), 1, validate_args=False)
 
     def _encode(self, x: Tensor, y: Tensor | None) -> Tensor:
@@ -163,7 +171,8 @@ class VAE(GenerativeModel):
             return p.log_prob(x.repeat(samples, *[1] * len(self.space.shape))).view(samples, batch)
         # Σ x·logit − softplus(logit): several times faster for many samples than a Bernoulli for each
         logits = p.base_dist.logits.view(samples, batch, -1)
-        return torch.einsum("sbd,bd->sb", logits, x.flatten(1)) - F.softplus(logits).sum(-1)
+        with torch.autocast(x.device.type, enabled=False):  # a sum over pixels in half precision loses nats
+            return torch.einsum("sbd,bd->sb", logits, x.flatten(1).to(logits)) - F.softplus(logits).sum(-1)
 
     def importance_weighted_bound(
         self, x: Tensor, y: Tensor | None = None, samples: int = 50, rows: int = 10_000
@@ -200,7 +209,7 @@ class VAE(GenerativeModel):
         rate, distortion = self.rate_and_distortion(x, y)
         # a latent's KL counts from `free_bits` on, averaged over the batch
         paid = rate.mean(0).clamp_min(self.free_bits).sum() if self.free_bits else rate.sum(-1).mean()
-        beta = self.beta * min(1.0, float(self.updates + 1) / self.warmup) if self.warmup else self.beta
+        beta = self.beta * ((self.updates + 1) / self.warmup).clamp_max(1.0) if self.warmup else self.beta
         logs = {"rate": rate.sum(-1).mean().detach(), "distortion": distortion.mean().detach()}
         yield Step(distortion.mean() + beta * paid, logs=logs)
         self.updates += 1

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from .dense import ACTIVATIONS
+from .dense import activation_named
 
 __all__ = ["ConvDecoder", "ConvEncoder"]
 
@@ -42,7 +42,7 @@ class ConvEncoder(nn.Module):
         activation: str = "silu",
     ):
         super().__init__()
-        act, layers, inputs = ACTIVATIONS[activation], [], shape[0]
+        act, layers, inputs = activation_named(activation), [], shape[0]
         for level in channels:
             layers += [nn.Conv2d(inputs, level, 3, stride=2, padding=1), act()]  # (batch, level, ⌈h/2⌉, ⌈w/2⌉)
             inputs = level
@@ -84,7 +84,7 @@ class ConvDecoder(nn.Module):
         activation: str = "silu",
     ):
         super().__init__()
-        act = ACTIVATIONS[activation]
+        act = activation_named(activation)
         self.sides = _sides(shape, len(channels))
         height, across = self.sides[-1]
         self.head = nn.Sequential(

@@ -4,9 +4,20 @@ from collections.abc import Sequence
 
 from torch import nn
 
-__all__ = ["ACTIVATIONS", "MLP"]
+__all__ = ["ACTIVATIONS", "MLP", "activation_named"]
 
 ACTIVATIONS = {"silu": nn.SiLU, "relu": nn.ReLU, "tanh": nn.Tanh, "gelu": nn.GELU, "softplus": nn.Softplus}
+
+
+def activation_named(name: str) -> type[nn.Module]:
+    """The class of an activation.
+
+    Raises:
+        ValueError: there is none of this name; the message lists them.
+    """
+    if name not in ACTIVATIONS:
+        raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}, got {name!r}")
+    return ACTIVATIONS[name]
 
 
 class MLP(nn.Sequential):
@@ -22,11 +33,9 @@ class MLP(nn.Sequential):
     def __init__(
         self, inputs: int, hidden: Sequence[int], outputs: int, activation: str = "silu", dropout: float = 0.0
     ):
-        if activation not in ACTIVATIONS:
-            raise ValueError(f"activation must be one of {', '.join(ACTIVATIONS)}, got {activation!r}")
-        layers: list[nn.Module] = []
+        act, layers = activation_named(activation), []
         for width in hidden:
-            layers += [nn.Linear(inputs, width), ACTIVATIONS[activation]()]
+            layers += [nn.Linear(inputs, width), act()]
             if dropout:
                 layers.append(nn.Dropout(dropout))
             inputs = width

@@ -134,3 +134,17 @@ def test_each_model_answers_for_itself():
     table = family_map(exact, mute, conditional)
     assert [row[0] for row in table.rows] == ["Standard", "Mute", "VAE"]
     assert '<th scope="col"' in table._repr_html_()
+
+
+def test_a_grid_that_is_too_small_is_refused():
+    torch.manual_seed(0)
+    model = VAE(Space.real(1), 1, hidden=())
+    with torch.no_grad():
+        model.decoder[0].weight.fill_(1.0)
+        model.log_scale.fill_(-2.0)
+    with pytest.raises(ValueError, match="give a larger extent"):
+        integrated_log_prob(model, torch.tensor([[8.0]]))
+    found = integrated_log_prob(model, torch.tensor([[8.0]]), extent=14.0, nodes=3000)
+    exact = linear_gaussian_log_prob(torch.tensor([[8.0]]), *(p.detach() for p in (model.decoder[0].weight, model.decoder[0].bias)),
+                                     model.log_scale.exp())  # fmt: skip
+    torch.testing.assert_close(found.value, exact.value, rtol=0, atol=1e-3)
