@@ -269,15 +269,14 @@ def plot_rate_distortion(points: Mapping[float, tuple[float, float]], prior_only
     axis.plot(rates, distortions, color=COLORS[0], marker="o")
     for beta, (rate, distortion) in points.items():
         axis.annotate(f"β = {beta:g}", (rate, distortion), textcoords="offset points", xytext=(6, 5), fontsize=9)
-    low, high = axis.get_ylim()
-    left, right = axis.get_xlim()
-    for total in np.arange(np.floor(low), high + right, 4):
-        axis.plot([left, right], [total - left, total - right], color="grey", lw=0.5, ls=":", zorder=0)
+    right, high = 1.12 * rates.max(), 1.12 * distortions.max()
+    for total in np.arange(10, right + high, 10):
+        axis.plot([0, total], [total, 0], color="grey", lw=0.6, ls=":", zorder=0)
+        if total < high:
+            axis.annotate(f"−ELBO = {total:.0f}", (0, total), textcoords="offset points", xytext=(4, -12), fontsize=8,
+                          color="#555555", rotation=-32)  # fmt: skip
     axis.set(
-        xlim=(left, right),
-        ylim=(low, high),
-        xlabel="rate: KL(q(z|x) ‖ p(z)), nats",
-        ylabel="distortion: −log p(x|z), nats",
+        xlim=(0, right), ylim=(0, high), xlabel="rate: KL(q(z|x) ‖ p(z)), nats", ylabel="distortion: −log p(x|z), nats"
     )
     return figure
 
@@ -289,8 +288,10 @@ def plot_rates(rates: Mapping[str, Tensor]) -> Figure:
         values = np.sort(_array(rate))[::-1]
         axis.bar(np.arange(1, len(values) + 1), values, color=COLORS[i % len(COLORS)])
         axis.axhline(0.1, color="black", lw=0.8, ls=":")
+        axis.set_xticks([1, (len(values) + 1) // 2, len(values)])
         axis.set(title=f"{name}\n{int((values > 0.1).sum())} of {len(values)} in use", xlabel="latent, sorted")
     axes[0, 0].set_ylabel("KL, nats")
+    axes[0, 0].annotate("in use: above 0.1", (len(values), 0.1), ha="right", va="bottom", fontsize=8)
     return figure
 
 

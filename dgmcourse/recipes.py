@@ -32,9 +32,10 @@ __all__ = ["RECIPES", "Card", "Recipe", "evaluate", "ship", "table", "train"]
 
 @dataclass(frozen=True)
 class Published:
-    """A figure from the literature that a recipe is put beside."""
+    """A figure from the literature that a recipe is put beside: which model's, of which quantity, in nats."""
 
-    what: str
+    model: str
+    quantity: str
     value: float
     source: str
 
@@ -90,7 +91,7 @@ class Card:
             lines.append(
                 f"  {name}: {n['kind']} {n['value']:.2f} ± {n['standard_error']:.2f} nats ({n['count']:,} images)"
             )
-        lines += [f"  published, {p['what']}: {p['value']} ({p['source']})" for p in self.published]
+        lines += [f"  {p['quantity']} of {p['model']}: {p['value']} ({p['source']})" for p in self.published]
         lines.append(
             f"  {self.steps:,} steps in {self.training_seconds / 60:.1f} min on {self.hardware}, seed {self.seed}"
         )
@@ -134,8 +135,8 @@ RECIPES = {
             },
             judge=_vae_numbers,
             published=(
-                Published("−L_5000 of a VAE 784-200-200-50, nats", 86.76, _BURDA),
-                Published("−L_5000 of the same trained as IWAE with k = 50, nats", 84.78, _BURDA),
+                Published("VAE 784-200-200-50", "L_5000", -86.76, _BURDA),
+                Published("the same, trained as IWAE with k = 50", "L_5000", -84.78, _BURDA),
             ),
             minutes=40,
         ),
@@ -280,8 +281,8 @@ def ship(folder: str | Path, name: str | None = None) -> Path:
     weights = load_file(source / "model.safetensors")
     halves = {key: value.half() if value.is_floating_point() else value for key, value in weights.items()}
     save_file(halves, target / "model.safetensors")
-    for file in ("config.json", "card.json"):
-        (target / file).write_bytes((source / file).read_bytes())
+    (target / "config.json").write_bytes((source / "config.json").read_bytes())
+    Card(**card | {"published": [asdict(figure) for figure in find(card["recipe"]).published]}).write(target)
     return target
 
 

@@ -13,7 +13,7 @@
 # %% [markdown]
 # # Variational autoencoders
 #
-# In the next hour you build a machine that turns a few random numbers into a handwritten digit, and that says how
+# In this lesson you build a machine that turns a few random numbers into a handwritten digit, and that says how
 # likely any image is: as a bound, which you then tighten until little is left to gain.
 
 # %%
@@ -22,22 +22,22 @@ from dgmcourse.lesson import plots, show, zoo
 landscape = zoo.load("vae-mnist-2d")
 show(
     plots.plot_latent_grid(landscape, side=14),
-    alt="Handwritten digits decoded from a square grid of two latent numbers. Neighbours look alike, and one digit "
-    "turns smoothly into the next: zeros at one side, ones at another, sevens and nines between.",
+    alt="Handwritten digits decoded from a square grid of two latent numbers. Neighbors look alike, and one digit turns smoothly "
+    "into the next: ones at the top left, sixes at the top right, zeros at the bottom right, sevens, nines and fours at the bottom left.",
 )
 
 # %% [markdown]
 # Every digit in this picture was decoded from two numbers: its place on the page. Nobody told the model what a seven is,
-# or that sevens and nines are neighbours. It was shown 59,000 images, and this is the page it drew up.
+# or that sevens and nines are neighbors. It was shown 59,000 images, and this is the page it drew up.
 #
-# **Time** 75 minutes · **You need** PyTorch, and the idea of a latent variable (lesson 02; what matters of it is repeated
+# **Time** 90 minutes · **You need** PyTorch, and the idea of a latent variable (lesson 02; what matters of it is repeated
 # here) · **You will be able to**
 #
 # - derive the evidence lower bound, and write it in six lines;
-# - say why the reparameterisation trick makes training possible, with a measured number;
+# - say why the reparameterization trick makes training possible, with a measured number;
 # - tighten the bound by importance weighting, and say how far from the truth it is;
 # - use a latent space: interpolate, condition on a class, find strange images;
-# - recognise posterior collapse by looking at each latent, and repair it.
+# - recognize posterior collapse by looking at each latent, and repair it.
 
 # %%
 from dgmcourse.lesson import MLP, F, GenerativeModel, Kind, LogProb, Space, Step, Table, begin, check, data, evaluation, exercise, explorers, fit, hint, math, plots, predict, progress, show, torch, zoo  # fmt: skip
@@ -47,12 +47,14 @@ device = begin(seed=0)
 
 # %% [markdown]
 # Stuck in an exercise? `hint("vae/kl")` gives one more step at each call. A blank or wrong answer never stops you: the
-# cells below then use the course's own version, and say so.
+# cells below then use the course's own version, and say so. Each section uses what the ones before it made: if a cell says that a name is
+# not defined, choose *Run → Run All Above Selected Cell*.
 #
 # ## 1. The question
 #
-# Our images are 8×8 scans of handwritten digits, black or white: $x \in \{0, 1\}^{64}$. There are 1,300 to learn from,
-# 200 to choose models by (*valid*), and 297 that we only look at to judge (*test*).
+# Our images are 8×8 scans of handwritten digits, ink or paper: $x \in \{0, 1\}^{64}$, with 1 for ink. There are 1,300 to learn from,
+# 200 to choose models by (*valid*), and 297 that we only look at to judge (*test*). Likelihoods are natural logarithms throughout, so their unit
+# is the *nat*: a fair coin costs ln 2 = 0.69 of it.
 
 # %%
 digits = data.digits(levels=2).to(device)
@@ -75,13 +77,17 @@ digits
 #
 # A variational autoencoder replaces the posterior by a guess. A second network, the **encoder** $q_\phi(z\mid x)$ with weights
 # $\phi$, looks at $x$ and answers with a Gaussian: a mean and a variance for each latent. One network guesses for all
-# images; this is called *amortised* inference. How good can a guess be? For **any** $q$,
+# images; this is called *amortized* inference. How good can a guess be? By the definition of the posterior, $\log p_\theta(x) = \log p_\theta(x, z) - \log p_\theta(z\mid x)$,
+# whatever $z$ is. Add and subtract $\log q(z\mid x)$:
+#
+# $$\log p_\theta(x) = \log\frac{p_\theta(x, z)}{q(z\mid x)} + \log\frac{q(z\mid x)}{p_\theta(z\mid x)} ,$$
+#
+# and average both sides over $z \sim q$. The left side does not depend on $z$ and stays as it is; the second term on the right becomes a KL divergence:
 #
 # $$\log p_\theta(x) \;=\; \underbrace{\mathbb E_{q}\!\left[\log \frac{p_\theta(x, z)}{q(z\mid x)}\right]}_{\text{ELBO}}
 # \;+\; \underbrace{\mathrm{KL}\big(q(z\mid x)\,\|\,p_\theta(z\mid x)\big)}_{\ge 0}.$$
 #
-# (Write $p_\theta(x) = p_\theta(x, z)/p_\theta(z\mid x)$, take the log, average over $q$, and add and subtract $\log q$.) The first term
-# contains nothing that we cannot compute; it is the **evidence lower bound**. The gap is exactly how wrong the guess is.
+# The first term contains nothing that we cannot estimate from draws of $q$; it is the **evidence lower bound**. The gap is exactly how wrong the guess is.
 #
 # With a single latent the integral is easy, by summing over a fine grid. So here is the truth, beside the guess.
 
@@ -95,14 +101,17 @@ grid = evaluation.grid_posterior(one_latent, five)
 show(
     plots.plot_posterior_on_grid(grid.z, grid.posterior, grid.guess, five),
     alt="For five digits, the exact posterior over one latent, computed on a grid, and the encoder's Gaussian over it. "
-    "The two mostly agree; where the exact posterior is lopsided or has two peaks, the Gaussian covers one of them.",
+    "They agree roughly: the Gaussian sits a little beside the exact posterior, which is not symmetric.",
 )
 
 # %%
-dz = grid.spacing
-log_guess = grid.guess.clamp_min(1e-30).log()
-elbo_on_grid = (grid.guess * (grid.log_joint - log_guess)).sum(-1) * dz
-gap_on_grid = (grid.guess * (log_guess - (grid.log_joint - grid.log_prob[:, None]))).sum(-1) * dz
+prior = torch.distributions.Normal(0.0, 1.0)
+q = one_latent.posterior(five).base_dist  # the encoder's Gaussian
+log_likelihood = grid.log_joint - prior.log_prob(grid.z)  # log p(x|z), (image, node)
+reconstruction = (grid.guess * log_likelihood).sum(-1) * grid.spacing  # E_q[log p(x|z)]
+elbo_on_grid = reconstruction - torch.distributions.kl_divergence(q, prior).sum(-1)
+log_ratio = grid.guess.clamp_min(1e-30).log() - grid.posterior.clamp_min(1e-30).log()
+gap_on_grid = (grid.guess * log_ratio).sum(-1) * grid.spacing  # KL(q ‖ p(z|x))
 Table(
     ("image", "ELBO", "KL(q ‖ p(z|x))", "their sum", "log p(x) on the grid"),
     [
@@ -119,8 +128,7 @@ Table(
 )
 
 # %% [markdown]
-# The last two columns agree to the last digit shown: the identity holds, whatever the networks are. Making the ELBO larger
-# therefore does two things at once. It raises $\log p_\theta(x)$, and it makes the guess better.
+# The last two columns agree: what the guess loses is exactly its KL from the true posterior. A larger ELBO therefore means a larger $\log p_\theta(x)$, or a better guess, or both.
 #
 # ## 2. A gradient through a random draw
 #
@@ -128,7 +136,7 @@ Table(
 # weights that the draw depends on. There are two ways:
 #
 # - **Score function**: $\nabla_\phi\, \mathbb E_q[f(z)] = \mathbb E_q[f(z)\, \nabla_\phi \log q_\phi(z)]$. It needs only values of $f$.
-# - **Reparameterisation**: draw noise $\varepsilon \sim \mathcal N(0, I)$ first, and let $z = \mu + \sigma \varepsilon$. Now the randomness
+# - **Reparameterization**: draw noise $\varepsilon \sim \mathcal N(0, I)$ first, and let $z = \mu + \sigma \varepsilon$. Now the randomness
 #   does not depend on $\phi$, and the gradient flows through $z$ into $\mu$ and $\sigma$.
 #
 # Both are right on average. They are not equally noisy.
@@ -140,16 +148,16 @@ predict(
     choices=(
         "They stay about equal",
         "The score function is some ten times noisier, whatever the number of latents",
-        "The score function gets noisier with every latent, reparameterisation does not",
+        "The score function gets noisier with every latent, reparameterization does not",
         "Both get noisier at the same rate",
     ),
     answer=2,
-    why="The score function multiplies one number, f(z), which grows with every latent, into each entry of the gradient, so the "
-    "noise of all latents ends up in each. Reparameterised, entry i of the gradient knows of latent i alone.",
+    why="The score function multiplies one number, f(z), to which all latents add, into every entry of the gradient. Reparameterized, entry i of "
+    "the gradient knows of latent i alone.",
 )
 
 # %% [markdown]
-# ### Exercise 1 · Reparameterise · ●○○ · 5 minutes
+# ### Exercise 1 · Reparameterize · ●○○ · 5 minutes
 #
 # The encoder gives, for every image, the mean $\mu$ and the **log-variance** $\ln \sigma^2$ of each latent (a log, because a network's
 # output may be negative and a variance may not). Turn noise into a draw of $q$.
@@ -174,29 +182,36 @@ check(reparameterize)
 # Now the measurement, with your function. We draw 4,000 single-sample gradients of $\mathbb E_q[f(z)]$ with respect to $\mu$, each way.
 
 # %%
-sizes, noisy, calm = (1, 2, 4, 8, 16, 32, 64), [], []
+torch.manual_seed(0)
+sizes, noisy, calmer, calm = (1, 2, 4, 8, 16, 32, 64), [], [], []
 for latents in sizes:
     mean = torch.zeros(4000, latents, device=device, requires_grad=True)
     z = reparameterize(mean, torch.zeros_like(mean), torch.randn_like(mean))
     f = -0.5 * (z - 1).square().sum(-1)
     (through_z,) = torch.autograd.grad(f.sum(), mean)
-    score = f.detach()[:, None] * (z.detach() - mean.detach())  # f(z) ∇ log q(z), as σ = 1
+    slope = z.detach() - mean.detach()  # ∇ log q(z), as σ = 1
+    value = f.detach()[:, None]
     calm.append(float(through_z.var(0).mean()))
-    noisy.append(float(score.var(0).mean()))
+    noisy.append(float((value * slope).var(0).mean()))
+    calmer.append(float(((value - value.mean()) * slope).var(0).mean()))
 show(
     plots.plot_curves(
-        {"score function": (sizes, noisy), "reparameterisation": (sizes, calm)},
+        {
+            "score function": (sizes, noisy),
+            "score function, mean of f subtracted": (sizes, calmer),
+            "reparameterization": (sizes, calm),
+        },
         "latents",
         "variance of one entry",
         log="xy",
     ),
     alt=f"Variance of a single-draw gradient against the number of latents, both axes logarithmic. The score function's rises from "
-    f"about {noisy[0]:.0f} to about {noisy[-1]:,.0f}; reparameterisation's stays at about {calm[-1]:.0f}.",
+    f"about {noisy[0]:.0f} to about {noisy[-1]:,.0f}, and with the mean of f subtracted to about {calmer[-1]:.0f}; reparameterization's stays at about {calm[-1]:.0f}.",
 )
 
 # %% [markdown]
-# At 64 latents the score function needs several thousand draws to be as good as one reparameterised draw. That is why this trick,
-# one line long, made these models practical in 2014.
+# At 64 latents the plain score function needs several thousand draws to be as good as one reparameterized draw. Subtracting the mean of $f$, a *baseline*,
+# costs nothing and helps a lot, and still leaves a factor of about a hundred, which grows with every latent. That is why this trick, one line long, made these models practical in 2014.
 #
 # ## 3. The bound, term by term
 #
@@ -230,7 +245,7 @@ check(kl_to_standard_normal)
 # ### Exercise 3 · The evidence lower bound · ●●○ · 10 minutes
 #
 # The decoder gives a **logit** for each pixel: $p(x_i = 1\mid z) = \operatorname{sigmoid}(\text{logit}_i)$. So $\log p(x\mid z)$ is a sum over the pixels of
-# $x_i \ln p_i + (1-x_i)\ln(1-p_i)$, which is minus `F.binary_cross_entropy_with_logits(logits, x, reduction="none")`. The weight
+# $x_i \ln p_i + (1-x_i)\ln(1-p_i)$ with $p_i = p(x_i = 1\mid z)$, which is minus `F.binary_cross_entropy_with_logits(logits, x, reduction="none")`. The weight
 # $\beta$ of the KL is 1 in the bound; we shall turn it later.
 
 
@@ -253,7 +268,8 @@ check(elbo)
 # %% [markdown]
 # That is the whole method. The next cell puts your three functions to work: an encoder, a decoder, and between them your draw. Every model
 # of this course is a `GenerativeModel`: it says how it learns by *yielding* a loss, and how it samples by *yielding* what it draws; `fit` is
-# the one training loop for all of them.
+# the one training loop for all of them. (`schedule="cosine"` lowers the step size to zero, `ema=0.99` averages the weights along the way, and `keep_best` keeps those
+# that scored best on the validation images.)
 
 
 # %%
@@ -264,11 +280,11 @@ class MyVAE(GenerativeModel):
         self.encoder = MLP(space.dim, hidden, 2 * latents, activation)  # x -> μ and ln σ²
         self.decoder = MLP(latents, hidden[::-1], space.dim, activation)  # z -> logits
 
-    def posterior(self, x):
+    def mean_and_log_var(self, x):
         return self.encoder(2 * x.flatten(1) - 1).chunk(2, dim=-1)  # (batch, latents) twice
 
     def bound(self, x, beta=1.0):
-        mean, log_var = self.posterior(x)
+        mean, log_var = self.mean_and_log_var(x)
         z = reparameterize(mean, log_var, torch.randn_like(mean))
         return elbo(x.flatten(1), self.decoder(z), mean, log_var, beta)
 
@@ -284,7 +300,7 @@ class MyVAE(GenerativeModel):
         yield torch.bernoulli(probabilities)  # then a draw of every pixel
 
     def encode(self, x, y=None):
-        return self.posterior(x)[0]  # the most likely code
+        return self.mean_and_log_var(x)[0]  # the most likely code
 
     def decode(self, z, y=None):
         return self.decoder(z).sigmoid().view(-1, *self.space.shape)
@@ -294,7 +310,7 @@ torch.manual_seed(0)
 mine = MyVAE(digits.space).to(device)
 history = fit(mine, digits, steps=1500, schedule="cosine", ema=0.99, keep_best=True)
 history.plot(
-    alt="Training loss and validation score against steps. Both fall steeply at first and level off near 18 nats."
+    alt="Training loss and validation score against steps. Both fall steeply and level off, the validation score near 18 nats, the training loss a little lower."
 )
 
 # %%
@@ -311,7 +327,7 @@ show(
 # The middle row is what papers usually show; the model itself, which has to commit to black or white at each pixel, draws the bottom row.
 #
 # How good is it? The simplest model of these images takes each pixel for itself: $p(x) = \prod_i p_i^{x_i} (1-p_i)^{1-x_i}$ with
-# $p_i$ the share of training images in which pixel $i$ is black. Its likelihood is exact, so it is a fair mark to beat.
+# $p_i$ the share of training images with ink at pixel $i$. Its likelihood is exact, so it is a fair mark to beat.
 
 # %%
 share = digits.train.mean(0).clamp(1 / 1302, 1 - 1 / 1302)
@@ -320,8 +336,8 @@ my_elbo = evaluation.average_log_prob(mine, digits.test, repeats=20)
 print(f"independent pixels: = {independent:.2f} nats an image\nyour VAE:           {my_elbo}")
 
 # %% [markdown]
-# More than seven nats an image: your model finds a test image over a thousand times as likely. And this is only what it can *prove*: the `≥` says lower
-# bound. By how much is it too modest?
+# More than seven nats an image: your model finds a test image over a thousand times as likely. (The ± is the standard error of the mean over the 297 test images.) And this is only
+# what it can *prove*: the `≥` says lower bound. By how much is it too modest?
 #
 # ## 4. Tightening the bound
 #
@@ -371,7 +387,7 @@ check(importance_weighted_bound)
 @torch.no_grad()
 def log_weights(model, x, k):
     """log p(x|z) + log p(z) − log q(z|x) for k draws of each image: (k, batch)."""
-    mean, log_var = model.posterior(x)
+    mean, log_var = model.mean_and_log_var(x)
     noise = torch.randn(k, *mean.shape, device=x.device)
     z = reparameterize(mean.expand_as(noise), log_var.expand_as(noise), noise)  # (k, batch, latents)
     log_prior = -0.5 * (z.square() + math.log(2 * math.pi)).sum(-1)
@@ -381,32 +397,35 @@ def log_weights(model, x, k):
     return log_likelihood + log_prior - log_q
 
 
-counts = (1, 2, 5, 10, 20, 50, 100, 200, 500)
+@torch.no_grad()
+def bounds_by_k(model, counts, total=5000):
+    """The mean bound for each k: 5,000 draws of every test image, taken k at a time, and all groups averaged."""
+    drawn = torch.cat([log_weights(model, digits.test, 500) for _ in range(total // 500)])  # (5000, images)
+    grouped = {k: drawn.view(total // k, k, -1).transpose(0, 1).flatten(1) for k in counts}  # (k, groups · images)
+    return [float(importance_weighted_bound(weights).mean()) for weights in grouped.values()]
+
+
+counts = (1, 2, 5, 10, 20, 50, 100, 500, 5000)
 torch.manual_seed(0)
-mine_by_k = [float(importance_weighted_bound(log_weights(mine, digits.test, k)).mean()) for k in counts]
-with torch.no_grad():
-    single_by_k = [float(one_latent.importance_weighted_bound(digits.test, samples=k).mean()) for k in counts]
+mine_by_k, single_by_k = bounds_by_k(mine, counts), bounds_by_k(one_latent, counts)
 single_exact = float(evaluation.integrated_log_prob(one_latent, digits.test, nodes=2000).value.mean())
 show(
-    plots.plot_bounds(
-        counts,
-        {"your VAE, 8 latents": mine_by_k, "1 latent": single_by_k},
-        {"log p(x), 1 latent, on the grid": single_exact},
-    ),
-    alt=f"The bound against the number of samples k, from 1 to 500. With one latent it reaches the exact value {single_exact:.2f} nats "
-    f"within a few samples. With eight it rises from {mine_by_k[0]:.2f} to {mine_by_k[-1]:.2f} and levels off.",
+    plots.plot_bounds(counts, {"1 latent": single_by_k, "your VAE, 8 latents": mine_by_k}, {"1 latent": single_exact}),
+    alt=f"The bound against the number of samples k, from 1 to 5000, for two models. With one latent it reaches the exact value {single_exact:.2f} nats "
+    f"within some fifty samples. With eight it rises from {mine_by_k[0]:.2f} to {mine_by_k[-1]:.2f} and levels off.",
 )
+print(f"your VAE: L₁ = {mine_by_k[0]:.3f}, L₅₀₀ = {mine_by_k[-2]:.3f}, L₅₀₀₀ = {mine_by_k[-1]:.3f} nats")
 
 # %% [markdown]
-# With one latent the bound arrives at the truth and stops there. With eight it gains more than half a nat, and flattens: what is left between $L_{500}$ and
-# $\log p(x)$ is small. Note what did *not* change: the model. Only our knowledge of it did. Comparing one model's ELBO with another's $L_{500}$
-# compares yardsticks.
+# With one latent the bound arrives at the truth and stops there. With eight it gains more than half a nat, and flattens: ten times the samples, from 500 to 5,000, add next to nothing, so
+# little can be left. Note what did *not* change: the model. Only our knowledge of it did. Comparing one model's ELBO with another's $L_{5000}$ compares yardsticks, not models.
 #
 # ## 5. A VAE whose truth is known: PCA
 #
 # Make both networks linear and the pixels Gaussian, $p(x\mid z) = \mathcal N(Wz + b, \sigma^2 I)$. Then the integral has a closed form,
 # $p(x) = \mathcal N(b, WW^\top + \sigma^2 I)$, and the largest likelihood it can reach is known since 1999: it is that of **probabilistic PCA**
-# (Tipping & Bishop; lesson 02). The exact posterior is Gaussian too, so an encoder can be perfect. Does gradient ascent on a noisy bound find all that?
+# (Tipping & Bishop; lesson 02). The exact posterior is Gaussian too. Our encoder's Gaussian is diagonal, so it can be perfect only where $W^\top W$ is diagonal; the bound itself turns $W$
+# there (Lucas et al., 2019). Does gradient ascent on a noisy bound find all that?
 
 # %%
 from sklearn.decomposition import PCA
@@ -430,7 +449,7 @@ for latents in (2, 8):
             latents,
             f"= {best:.3f}",
             f"= {exact:.3f}",
-            f"{best - float(exact):.3f}",
+            f"{best - float(exact):.4f}",
             f"≥ {bound:.3f}",
             f"{float(exact - bound):.3f}",
         )
@@ -442,8 +461,8 @@ Table(
 )
 
 # %% [markdown]
-# It does: within a few hundredths of a nat of the best there is, and the bound is almost tight. So whatever goes wrong in a larger VAE, it is neither
-# the bound nor the noise of its gradient. It is what the guess cannot express, and what the optimiser does not find.
+# It does: within a few hundredths of a nat of the best there is, and the bound is almost tight. So neither a noisy gradient nor a lower bound need stand between a VAE and the truth. In
+# larger ones two things do: posteriors that no diagonal Gaussian fits, and optima that are not found. Section 9 shows the second.
 #
 # ## 6. The price of a code: β
 #
@@ -466,8 +485,7 @@ show(
 )
 
 # %% [markdown]
-# Along a dotted line the sum of the two, $-\mathrm{ELBO}$, is the same; the best bound is where the curve comes closest to the corner, and that is
-# β = 1, as it must be. Below 1 the code says much, reconstructions are sharp, and random codes decode badly, because the codes in use lie
+# Along a dotted line the sum of the two, $-\mathrm{ELBO}$, is the same. The model trained with β = 1 lies on the lowest of them, as it should: β = 1 trains the bound itself. Below 1 the code says much, reconstructions are sharp, and random codes decode badly, because the codes in use lie
 # far from the prior. Above 1 the code says little, and everything looks like an average.
 #
 # **Explore.** Turn the dial. (1) At which β do the reconstructions lose their details? (2) At which do the decoded random codes look best? (3) Why is that
@@ -514,8 +532,10 @@ show(
 )
 
 # %% [markdown]
-# **Explore.** (1) Find two digits whose path passes through a third. (2) Compare the straight line in $z$ with the arc. (3) Take two examples of the same digit: what
-# changes along the way?
+# The ends of the upper row are not the two images but their reconstructions: what the code kept of them.
+#
+# **Explore.** (1) Find two digits whose path passes through a third. (2) Compare the straight line in $z$ with the arc, which turns from one direction to the other and keeps the length of the
+# code between. (3) Take two examples of the same digit: what changes along the way?
 
 # %%
 explorers.InterpolationStrip(mine, digits, first=2, second=7)
@@ -528,16 +548,16 @@ explorers.InterpolationStrip(mine, digits, first=2, second=7)
 
 # %%
 torch.manual_seed(0)
-styled = VAE(digits.space, latents=8, hidden=(128,), classes=10).to(device)
-fit(styled, digits, steps=1200, schedule="cosine", ema=0.99)
+styled = VAE(digits.space, latents=8, hidden=(256, 256), classes=10).to(device)
+fit(styled, digits, steps=1500, schedule="cosine", ema=0.99)
 torch.manual_seed(4)
 z = styled.prior(12)
 with torch.no_grad():
     table_of_styles = {str(label): styled.decode(z, torch.full((12,), label, device=device)) for label in range(10)}
 show(
     plots.plot_images(table_of_styles, scale=0.45),
-    alt="Ten rows, one for each digit from 0 to 9, and twelve columns, one for each latent code. Down a column the digits share a style, such as "
-    "slant and weight of the stroke.",
+    alt="Ten rows, one for each digit from 0 to 9, and twelve columns, one for each latent code. Down a column the digits share a style: some columns "
+    "are bold, some thin.",
 )
 
 # %% [markdown]
@@ -574,12 +594,12 @@ torch.manual_seed(0)
 average = torch.stack([digits.train[digits.train_labels == label].mean(0).round() for label in range(10)])
 printed = data.glyphs(side=12, characters="ABCEFGHKMNPRTXY", n=(300, 1, 1), vary=("font",)).train.to(device)
 letters = (printed[..., 2:10, 2:10] > 0.3).float()  # the middle 8×8 pixels
+others = digits.test[torch.randperm(len(digits.test), device=device)]
 strange = {
     "letters": letters,
     "digits upside down": digits.test.flip(-2),
+    "upper half of one digit, lower half of another": torch.cat([digits.test[..., :4, :], others[..., 4:, :]], dim=-2),
     "digits, pixels shuffled": digits.test.flatten(1)[:, torch.randperm(64, device=device)].view_as(digits.test),
-    "coin flips": torch.bernoulli(torch.full_like(digits.test, 0.5)),
-    "digits, black and white swapped": 1 - digits.test,
     "the ten average digits": average,
 }
 
@@ -598,8 +618,8 @@ def pixel_score(x):
 normal, plain = anomaly_score(digits.test), pixel_score(digits.test)
 show(
     plots.plot_images({name: images[:10] for name, images in strange.items()}, scale=0.45),
-    alt="Ten examples each of six kinds of strange images: letters, digits upside down, digits with shuffled pixels, coin flips, digits with "
-    "black and white swapped, and for each class the image in which every pixel takes its majority color.",
+    alt="Ten examples each of five kinds of strange images: letters, digits upside down, the upper half of one digit upon the lower half of another, "
+    "digits with shuffled pixels, and for each class the image in which every pixel takes its majority value.",
 )
 Table(
     ("strange images", "AUROC, your VAE", "AUROC, independent pixels"),
@@ -611,40 +631,46 @@ Table(
 )
 
 # %% [markdown]
-# Your model is the better judge wherever single pixels are not enough: an upside-down digit has ordinary pixels in an extraordinary arrangement.
+# Look at the third row. Every pixel of such an image is as likely to be ink as in a real digit, so independent pixels can only guess; your model knows which pixels go together. (It does not reach 1, and should not:
+# some halves fit. Nor with upside-down digits: a 0, a 3 or an 8 on its head is a digit.)
 #
-# The last row is a warning. An *average digit*, every pixel set to what most images of its class have there, occurs nowhere in the data, and your model finds it **more** likely than nearly
-# every real digit: the AUROC is far below one half. High likelihood means "cheap to describe", not "normal": a real digit pays for its wobbles, an average one has none. Nalisnick et al. (2019) found the
-# same with large models of photographs. Lesson 09 comes back to this.
+# The last row is a warning. An *average digit*, every pixel set to what most images of its class have there, is the dullest of digits, and both models find it **more** likely than nine out of ten
+# real ones. High likelihood means "cheap to describe", not "normal": a real digit pays for each of its wobbles, an average one has none. Large models of photographs even prefer simpler photographs of another kind
+# to those that they were trained on (Nalisnick et al., 2019). Lesson 09 comes back to this.
 #
 # ## 9. Failure lab: posterior collapse
 #
-# Here is the same model with three layers instead of two on either side, tanh units, and sixteen latents instead of eight. Watch what it does with them.
+# Here is your class again with three narrow layers of tanh units on either side, sixteen latents, and plain Adam. It is a reasonable network. Watch what it does.
 
 
 # %%
 def rate_of_each_latent(model):
-    """KL(q(zᵢ|x) ‖ p(zᵢ)) of each latent, averaged over the test images: (latents,), nats."""
+    """KL(q(zⱼ|x) ‖ p(zⱼ)) of each latent j, averaged over the test images: (latents,), nats."""
     with torch.no_grad():
-        mean, log_var = model.posterior(digits.test)
+        mean, log_var = model.mean_and_log_var(digits.test)
     return 0.5 * (mean.square() + log_var.exp() - 1 - log_var).mean(0)
 
 
-deep = {"latents": 16, "hidden": (64, 64, 64), "activation": "tanh"}
+narrow = {"latents": 16, "hidden": (64, 64, 64), "activation": "tanh"}
 torch.manual_seed(0)
-collapsed = MyVAE(digits.space, **deep).to(device)
-fit(collapsed, digits, steps=1400)
+collapsed = MyVAE(digits.space, **narrow).to(device)
+collapsed_history = fit(collapsed, digits, steps=1400)
 collapsed_elbo = evaluation.average_log_prob(collapsed, digits.test, repeats=5)
 print(
-    f"your VAE from before: {my_elbo}\nthe deeper one:       {collapsed_elbo}\nindependent pixels:   = {independent:.2f} nats"
+    f"loss at first {collapsed_history.losses['model'][0]:.1f}, at last {collapsed_history.losses['model'][-1]:.1f} nats"
 )
+print(
+    f"your VAE from before: {my_elbo}\nthis one:             {collapsed_elbo}\nindependent pixels:   = {independent:.2f} nats"
+)
+print("KL of each latent:", [round(rate, 3) for rate in rate_of_each_latent(collapsed).tolist()])
 
 # %% [markdown]
-# The loss fell, nothing crashed, and the model is no better than one that ignores $z$ altogether. **Diagnosis**: look at the KL of each latent. Where it is zero,
-# $q(z_i\mid x)$ is the prior for every image: that latent says nothing. Here that is all of them.
+# The loss fell, nothing crashed, and the model is exactly as good as one that ignores $z$ altogether. **Diagnosis**: look at the KL of each latent. Where it is zero,
+# $q(z_j\mid x)$ is the prior for every image: that latent says nothing. Here that is all of them.
 #
-# **Cause**: at the start the decoder cannot use $z$, so $z$ brings no gain, while its KL already costs. The quickest way down is to switch the code off; and once it is off,
-# the decoder has no reason ever to learn to use it. The deeper the network, the longer it takes to become useful, and the surer the collapse.
+# **Cause**: at the start the decoder cannot read the code, so the code brings no gain, while its KL already costs. The quickest way down is to switch it off; and once it is off, the decoder sees only noise there
+# and learns to overlook it. It is a plateau, not a prison: given three times as many steps this network finds one latent by itself. But nobody waits who does not know what to look for, and a larger
+# problem may never leave.
 #
 # ### Exercise 7 · Warm up the KL · ●○○ · 5 minutes
 #
@@ -669,34 +695,71 @@ check(kl_weight)
 class WarmedVAE(MyVAE):
     """Your VAE with your schedule: β comes from `kl_weight`."""
 
-    done = 0
+    step = 0
 
     def training_step(self, x, y=None):
-        yield Step(-self.bound(x, beta=kl_weight(self.done, warmup=1300)).mean())
-        self.done += 1  # after the update
+        yield Step(-self.bound(x, beta=kl_weight(self.step, warmup=1300)).mean())
+        self.step += 1  # when `fit` comes back, the update is done
 
 
 torch.manual_seed(0)
-warmed = WarmedVAE(digits.space, **deep).to(device)
+warmed = WarmedVAE(digits.space, **narrow).to(device)
 fit(warmed, digits, steps=1400)
-warmed_elbo = evaluation.average_log_prob(warmed, digits.test, repeats=5)
+torch.manual_seed(0)
+freed = VAE(digits.space, free_bits=0.25, **narrow).to(device)
+fit(freed, digits, steps=1400)
 show(
     plots.plot_rates(
-        {"KL from the start": rate_of_each_latent(collapsed), "KL warmed up": rate_of_each_latent(warmed)}
+        {
+            name: rate_of_each_latent(model)
+            for name, model in {"full KL from the start": collapsed, "KL warmed up": warmed, "free bits": freed}.items()
+        }
     ),
-    alt="KL of each of sixteen latents, sorted, for two models. Trained with the full KL from the start, none is in use. With the KL warmed up, some are.",
+    alt="KL of each of sixteen latents, sorted, for three models. With the full KL from the start none is in use; with the KL warmed up one is, with almost two nats; "
+    "with free bits all are, with a quarter of a nat each.",
 )
-print(f"collapsed: {collapsed_elbo}\nwarmed up: {warmed_elbo}")
+for name, model in {"full KL from the start": collapsed, "KL warmed up": warmed, "free bits": freed}.items():
+    print(f"{name}: {evaluation.average_log_prob(model, digits.test, repeats=5)}")
 
 # %% [markdown]
-# The same network, the same data, the same number of steps, and the code is alive (give it more steps, and more of it wakes). Two remarks. Not every unused latent is a failure: your first model had eight latents and used them all, this
-# one has sixteen and needs only a few; a latent that does not earn its price *should* be off. And there is another repair, **free bits**: charge a latent only for what it says beyond a
-# small allowance (`VAE(…, free_bits=0.25)`; Kingma et al., 2016). It keeps every latent busy. Busy is not useful: look at the ELBO before you keep it.
+# With warm-up the model escapes: one latent carries almost two nats, and the bound gains more than three. The third model tries another repair, **free bits** (Kingma et al., 2016): a latent is charged only for what it says beyond
+# an allowance, here a quarter of a nat (`VAE(…, free_bits=0.25)`). All sixteen then talk, each up to its allowance, and the bound gains about as much.
+#
+# Both are still four nats behind your first model: repaired, not cured. The cure was a network that learns to read the code sooner: two wide layers with SiLU. Count the latents in use before you trust a VAE, and not every zero is a
+# failure: a latent that would not earn its price *should* be off.
 #
 # ### Bug hunt · ●●● · 10 minutes
 #
-# This loss, written by a colleague, runs. It falls from the first step, to 0.4, far below the 18 of section 3; yet the samples are grey fog. There is **one** bug. Find it and mend it in place.
-# (What should 64 coin flips cost, in nats?)
+# A colleague wrote this model. It trains, and its loss is far below the 18 nats of section 3.
+
+
+# %%
+class ColleaguesVAE(MyVAE):
+    def training_step(self, x, y=None):
+        x = x.flatten(1)
+        mean, log_var = self.mean_and_log_var(x)
+        logits = self.decoder(reparameterize(mean, log_var, torch.randn_like(mean)))
+        reconstruction = F.binary_cross_entropy_with_logits(logits, x)
+        kl = 0.5 * (mean.square() + log_var.exp() - 1 - log_var).sum(-1)
+        yield Step((reconstruction + kl).mean())
+
+
+def twelve_of(model):
+    torch.manual_seed(1)
+    with torch.no_grad():
+        return dict(zip(("p(x = 1 | z)", "samples"), model.trajectory(12), strict=True))
+
+
+torch.manual_seed(0)
+foggy = ColleaguesVAE(digits.space, hidden=(128,)).to(device)
+print(f"last loss: {fit(foggy, digits, steps=500).losses['model'][-1]:.2f}")
+show(
+    plots.plot_images(twelve_of(foggy)),
+    alt="Decoded random codes of the colleague's model: twelve times the same grey fog. Its samples are specks without form.",
+)
+
+# %% [markdown]
+# Twelve codes, twelve times the same fog. There is **one** bug in the loss. Find it and mend it in place. (What should 64 coin flips cost, in nats?)
 
 
 # %%
@@ -717,22 +780,19 @@ check(vae_loss)
 
 
 # %%
-class ColleaguesVAE(MyVAE):
+class MendedVAE(MyVAE):
     def training_step(self, x, y=None):
-        mean, log_var = self.posterior(x)
-        z = reparameterize(mean, log_var, torch.randn_like(mean))
-        yield Step(vae_loss(x.flatten(1), self.decoder(z), mean, log_var))
+        mean, log_var = self.mean_and_log_var(x)
+        logits = self.decoder(reparameterize(mean, log_var, torch.randn_like(mean)))
+        yield Step(vae_loss(x.flatten(1), logits, mean, log_var))
 
 
 torch.manual_seed(0)
-mended = ColleaguesVAE(digits.space, hidden=(128,)).to(device)
-fit(mended, digits, steps=500)
-torch.manual_seed(1)
-with torch.no_grad():
-    opinion, drawn = mended.trajectory(12)
+mended = MendedVAE(digits.space, hidden=(128,)).to(device)
+print(f"last loss: {fit(mended, digits, steps=500).losses['model'][-1]:.2f}")
 show(
-    plots.plot_images({"p(x = 1 | z)": opinion, "samples": drawn}),
-    alt="Decoded random codes of the colleague's model and samples from it, after the bug is mended: digits, if somewhat rough ones.",
+    plots.plot_images(twelve_of(mended)),
+    alt="Decoded random codes of the mended model and samples from it: digits, if somewhat rough ones.",
 )
 
 # %% [markdown]
@@ -743,21 +803,22 @@ show(
 
 # %%
 rows = []
-for name in ("vae-mnist", "vae-mnist-2d"):
+for name in ("vae-mnist-2d", "vae-mnist"):
     card = zoo.card(name)
     for what, number in card["numbers"].items():
-        rows.append(
-            (
-                card["about"],
-                f"{what} {number['kind']} {number['value']:.2f}",
-                f"{card['training_seconds'] / 60:.0f} min, {card['hardware']}",
-            )
-        )
+        training = f"{card['training_seconds'] / 60:.0f} min, {card['hardware']}"
+        rows.append((card["about"], what, f"{number['kind']} {number['value']:.2f}", training))
 for figure in zoo.card("vae-mnist")["published"]:
-    rows.append((figure["what"], f"−{figure['value']:.2f}", figure["source"]))
+    rows.append((figure["model"], figure["quantity"], f"≥ {figure['value']:.2f}", figure["source"]))
 Table(
-    ("model", "test nats an image", "training, or source"), rows, "Dynamically binarized MNIST, all 10,000 test images"
+    ("model", "what", "test nats an image", "training, or source"),
+    rows,
+    "Dynamically binarized MNIST, all 10,000 test images",
 )
+
+# %% [markdown]
+# Compare like with like: ELBO with ELBO, $L_{5000}$ with $L_{5000}$. From two latents to forty the model gains almost fifty nats: two numbers are enough for a map, not for a likeness. Wider layers and smoother
+# activations than in 2016 are worth another nat or two. And of what is left between ELBO and $L_{5000}$, more than three nats, training sees nothing: it climbs the ELBO.
 
 # %%
 large = zoo.load("vae-mnist").to(device)
@@ -780,8 +841,6 @@ explorers.LatentPad(landscape, background="images")
 # ## 11. How far from the truth?
 
 # %%
-torch.manual_seed(0)
-mine_tight = float(importance_weighted_bound(log_weights(mine, digits.test, 500)).mean())
 Table(
     ("model", "data", "value, nats", "truth or strongest reference", "gap"),
     [
@@ -791,10 +850,10 @@ Table(
             "digits, test",
             f"≥ {single_by_k[0]:.2f}",
             f"= {single_exact:.2f} (integral on a grid)",
-            f"{single_exact - single_by_k[0]:.2f}",
+            f"{single_exact - single_by_k[0]:.3f}",
         ),
         (
-            "VAE, 1 latent: L₅₀₀",
+            "VAE, 1 latent: L₅₀₀₀",
             "digits, test",
             f"≥ {single_by_k[-1]:.2f}",
             f"= {single_exact:.2f} (integral on a grid)",
@@ -811,14 +870,16 @@ Table(
             "your VAE, 8 latents: ELBO",
             "digits, test",
             f"≥ {my_elbo.value:.2f}",
-            f"≥ {mine_tight:.2f} (its own L₅₀₀)",
-            f"≥ {mine_tight - my_elbo.value:.2f}",
+            f"≥ {mine_by_k[-1]:.2f} (its own L₅₀₀₀)",
+            f"≥ {mine_by_k[-1] - my_elbo.value:.2f}",
         ),
     ],
     "Nats an image; = exact, ≥ lower bound",
 )
 
 # %% [markdown]
+# Where the truth is known, the gap is small and we know why it is there. Where it is not, the bound is all we have: a better model with a looser bound may look worse.
+#
 # ## 12. The same five questions
 #
 # Asked of every family in this course.

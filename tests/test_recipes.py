@@ -36,7 +36,7 @@ def test_a_recipe_leaves_a_model_and_a_card_that_says_what_it_is_worth(tiny, tmp
     assert stored["steps"] == 40
     assert stored["numbers"]["ELBO"]["kind"] == "≥"
     assert stored["numbers"]["ELBO"]["count"] == 297
-    assert stored["published"][0]["value"] == 86.76
+    assert stored["published"][0]["value"] == -86.76
     assert stored["parameters"] == sum(p.numel() for p in VAE.from_pretrained(tmp_path / "run").parameters())
     assert "≥ -" in str(card)
     assert "86.76" in str(card)

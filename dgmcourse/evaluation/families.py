@@ -37,7 +37,7 @@ def abilities(model: GenerativeModel) -> Abilities:
             "can it score x?": _SCORES[found.kind if found is not None else None],
             "states on the way to a sample": str(len(states)),
             "latent space": f"{model.latents} numbers" if isinstance(model, Latent) else "none",
-            "players": ", ".join(model.parameter_groups()),
+            "trained in turn": ", ".join(model.parameter_groups()),
             "takes a condition": "yes" if classes is not None else "no",
         }
     )
