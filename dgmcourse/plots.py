@@ -262,19 +262,19 @@ def plot_bounds(samples: Sequence[int], bounds: Mapping[str, Sequence[float]], t
     return figure
 
 
-def plot_rate_distortion(points: Mapping[float, tuple[float, float]], prior_only: float | None = None) -> Figure:
+def plot_rate_distortion(points: Mapping[float, tuple[float, float]]) -> Figure:
     """Distortion against rate, one point for each β; on the dotted lines −ELBO = rate + distortion is constant."""
     figure, axis = new_figure(5.2, 3.4)
     rates, distortions = (np.array(part) for part in zip(*points.values(), strict=True))
     axis.plot(rates, distortions, color=COLORS[0], marker="o")
     for beta, (rate, distortion) in points.items():
         axis.annotate(f"β = {beta:g}", (rate, distortion), textcoords="offset points", xytext=(6, 5), fontsize=9)
-    right, high = 1.12 * rates.max(), 1.12 * distortions.max()
+    right, high = 1.2 * rates.max(), 1.12 * distortions.max()
     for total in np.arange(10, right + high, 10):
         axis.plot([0, total], [total, 0], color="grey", lw=0.6, ls=":", zorder=0)
-        if total < high:
-            axis.annotate(f"−ELBO = {total:.0f}", (0, total), textcoords="offset points", xytext=(4, -12), fontsize=8,
-                          color="#555555", rotation=-32)  # fmt: skip
+        if 0.9 * total < right:
+            axis.annotate(f"−ELBO = {total:.0f}", (0.8 * total, 0.2 * total), ha="center", va="center", fontsize=8,
+                          color="#555555", rotation=-32, backgroundcolor="white")  # fmt: skip
     axis.set(
         xlim=(0, right), ylim=(0, high), xlabel="rate: KL(q(z|x) ‖ p(z)), nats", ylabel="distortion: −log p(x|z), nats"
     )
