@@ -145,9 +145,9 @@ class VAE(GenerativeModel):
 
         Alemi et al., "Fixing a Broken ELBO", 2018, https://arxiv.org/abs/1711.00464
         """
-        q = self.posterior(x, y)
-        rate = kl_to_standard_normal(q.base_dist.loc, 2 * q.base_dist.scale.log())
-        return rate, -self.likelihood(q.rsample(), y).log_prob(x)
+        mean, log_var = self.mean_and_log_var(x, y)
+        z = mean + (0.5 * log_var).exp() * torch.randn_like(mean)  # a draw of q that gradients pass through
+        return kl_to_standard_normal(mean, log_var), -self.likelihood(z, y).log_prob(x)
 
     def elbo(self, x: Tensor, y: Tensor | None = None, beta: float = 1.0) -> Tensor:
         """One-sample estimate of E_q[log p(x|z)] − β KL(q(z|x) ‖ p(z)), (batch,), nats."""
@@ -210,7 +210,7 @@ class VAE(GenerativeModel):
         # a latent's KL counts from `free_bits` on, averaged over the batch
         paid = rate.mean(0).clamp_min(self.free_bits).sum() if self.free_bits else rate.sum(-1).mean()
         beta = self.beta * ((self.updates + 1) / self.warmup).clamp_max(1.0) if self.warmup else self.beta
-        logs = {"rate": rate.sum(-1).mean().detach(), "distortion": distortion.mean().detach()}
+        logs = {"rate": rate.detach().sum(-1).mean(), "distortion": distortion.detach().mean()}
         yield Step(distortion.mean() + beta * paid, logs=logs)
         self.updates += 1
 
