@@ -850,7 +850,7 @@ Table(
             "digits, test",
             f"≥ {single_by_k[0]:.2f}",
             f"= {single_exact:.2f} (integral on a grid)",
-            f"{single_exact - single_by_k[0]:.3f}",
+            f"{single_exact - single_by_k[0]:.2f}",
         ),
         (
             "VAE, 1 latent: L₅₀₀₀",
