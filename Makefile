@@ -17,7 +17,8 @@ PYTHONS := $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python3.10)
 # Notebooks run in the environment's own kernel, whatever else is installed. JupyterLab asks no one for news or updates.
 export JUPYTER_PREFER_ENV_PATH := 1
 unexport PYTHONPATH PYTHONHOME DGMCOURSE_STRICT
-QUIET_LAB := --LabApp.news_url=None --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate
+QUIET_LAB := --LabApp.news_url=None --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate \
+	--LabApp.app_settings_dir="$(CURDIR)/etc/lab"
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 # nbgrader calls its tools by name, and a terminal in JupyterLab should meet this environment first.
