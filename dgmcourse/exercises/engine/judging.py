@@ -46,7 +46,7 @@ class _Judge:
             if given[-1].attempt.blank:
                 return Result(self.exercise.name, "blank", self._blank())
             if given[-1].attempt.problem:
-                return self._wrong(given[-1].attempt.problem, given)
+                return _first(self._known_error(given), self._wrong(given[-1].attempt.problem, given))
         names = self._parameter_names()
         if not self.exercise.compare:
             broken = self._by_properties(given)
@@ -94,11 +94,11 @@ class _Judge:
     def _blank(self) -> str:
         return "still blank. Put your answer in place of `raise NotImplementedError`."
 
-    def _wrong(self, message: str, given: list[Observation], status: str = "wrong") -> Result:
+    def _wrong(self, message: str, given: list[Observation]) -> Result:
         """A verdict with what the function printed and what it was warned of on the first draw."""
         first = given[0].attempt
-        warned = f" It also warns: {first.warned}" if first.warned and status == "wrong" else ""
-        return Result(self.exercise.name, status, message + warned, first.printed)
+        warned = f" It also warns: {first.warned}" if first.warned else ""
+        return Result(self.exercise.name, "wrong", message + warned, first.printed)
 
     def _by_properties(self, given: list[Observation]) -> Result | None:
         """The first property that the answer violates."""
@@ -144,10 +144,22 @@ class _Judge:
         right_values = self.exercise.compare and all(
             difference(one.value, other.value, tolerance) is None for one, other in zip(given, expected, strict=True)
         )
+        return self._first_mistake(lambda made: self._is(made, given, names, right_values), given)
+
+    def _known_error(self, given: list[Observation]) -> Result | None:
+        """The first mistake that raises the error of the learner's function, on the draw that raised it."""
+        raised, seed = given[-1].attempt.raised, len(given) - 1
+        if raised is None:
+            return None
+        return self._first_mistake(lambda made: observe(self.exercise, made, seed).attempt.raised == raised, given)
+
+    def _first_mistake(self, is_it: Callable[[Callable], bool], given: list[Observation]) -> Result | None:
+        """The verdict of the first mistake that is made by a function of which `is_it` holds."""
         for index, mistake in enumerate(self.exercise.mistakes):
-            if self._is(mistake.function, given, names, right_values):
+            if any(is_it(made) for made in mistake.functions):
                 untouched = self.exercise.bug_hunt and index == 0
-                return self._wrong(mistake.message, given, "blank" if untouched else "wrong")
+                status = "blank" if untouched else "wrong"
+                return Result(self.exercise.name, status, mistake.message, given[0].attempt.printed)
         return None
 
     def _is(self, mistake: Callable, given: list[Observation], names: list[str], right_values: bool) -> bool:

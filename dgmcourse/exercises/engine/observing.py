@@ -20,6 +20,7 @@ __all__ = [
     "compare",
     "differentiate",
     "draw",
+    "every_float_counts",
     "fresh",
     "numbers",
     "observe",
@@ -87,6 +88,12 @@ def fresh(value: object, differentiable: bool = False, path: str = "", sources: 
         return value
 
 
+def every_float_counts(exercise: Exercise, arguments: tuple, keywords: dict) -> bool:
+    """Whether gradients are taken of every floating-point input: not where some of them ask for gradients alone."""
+    drawn = leaves((arguments, keywords)).values()
+    return exercise.differentiable and not any(isinstance(leaf, Tensor) and leaf.requires_grad for leaf in drawn)
+
+
 def _tensors(value: object) -> dict[str, Tensor]:
     """Every tensor within an input, parameters of modules included, by path."""
     found = {}
@@ -145,7 +152,7 @@ def observe(
     """Call a function on the inputs of one seed, with the random state of `noise`."""
     arguments, keywords = draw(exercise, seed)
     sources: dict[str, Tensor] = {}
-    handed = fresh((arguments, keywords), exercise.differentiable, sources=sources)
+    handed = fresh((arguments, keywords), every_float_counts(exercise, arguments, keywords), sources=sources)
     torch.default_generator.manual_seed(1_000_003 * (noise + 1) + seed)
     seen = Observation(Attempt())
 

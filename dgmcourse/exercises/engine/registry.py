@@ -17,12 +17,20 @@ class Mistake:
     """A wrong answer that people really give, and what to tell them.
 
     Attributes:
-        function: the wrong answer, with the parameters of the reference.
+        function: the wrong answer, with the parameters of the reference. It may raise: the same error, in type and
+            text, is then this mistake.
         message: one or two sentences that say what to look at.
+        also: other ways to make the same mistake, whose numbers (or errors) are not those of `function`.
     """
 
     function: Callable
     message: str
+    also: Sequence[Callable] = ()
+
+    @property
+    def functions(self) -> tuple[Callable, ...]:
+        """Every known way to make it."""
+        return (self.function, *self.also)
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +43,7 @@ class Exercise:
         inputs: draws the arguments from a `torch.Generator`: a tuple (positional), a dict (by name), or one value.
             Tensors that require gradients are handed over so.
         hints: three or more, each more explicit than the one before.
-        mistakes: at least three; each is recognised by what it returns. In a bug hunt the first is the shipped bug.
+        mistakes: at least three; each is recognised by what it returns or raises. In a bug hunt the first is the shipped bug.
         alternatives: right answers written differently; the tests demand that they pass.
         properties: what a right answer satisfies, each `(function, inputs) -> message or None`, `inputs` being what
             `inputs` returned. See `invertible` and `sums_to_one`.
@@ -44,7 +52,8 @@ class Exercise:
         minutes: how long it takes a learner.
         difficulty: 1, 2 or 3.
         tolerance: largest relative difference that passes.
-        differentiable: gradients with respect to the floating-point tensors among the inputs are compared too.
+        differentiable: gradients are compared too: with respect to the inputs that require gradients or, where none
+            does, to every floating-point tensor among them. So data beside parameters are left out.
         random: an answer that draws its noise in another order passes if its distribution is the reference's.
         bug_hunt: the learner starts from working-looking code with one bug, rather than from a blank.
         compare: False where many answers are right and the properties alone decide.
@@ -167,11 +176,12 @@ def find(name: str) -> Exercise:
 
 def _suggestion(name: str, names: list[str]) -> str:
     """Names that resemble the given one, as a whole or by task alone; else the list's beginning."""
-    tasks = {known.split("/")[1]: known for known in names}
+    tasks = list(dict.fromkeys(known.split("/")[1] for known in names))
     close = difflib.get_close_matches(name.lower(), names, n=2, cutoff=0.75)
-    close += [tasks[task] for task in difflib.get_close_matches(name.split("/")[-1].lower(), tasks, n=2, cutoff=0.75)]
+    for task in difflib.get_close_matches(name.split("/")[-1].lower(), tasks, n=2, cutoff=0.75):
+        close += [known for known in names if known.split("/")[1] == task]
     if close:
-        return f"Did you mean {' or '.join(repr(known) for known in dict.fromkeys(close))}?"
+        return f"Did you mean {' or '.join(repr(known) for known in list(dict.fromkeys(close))[:4])}?"
     family = [known for known in names if known.split("/")[0] == name.split("/")[0]] or names
     shown = ", ".join(family[:8]) + (", …" if len(family) > 8 else "")
     return f"Known exercises: {shown}." if names else "No exercise is registered yet."

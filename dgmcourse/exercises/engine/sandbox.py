@@ -34,6 +34,8 @@ class Attempt:
     Attributes:
         value: what it returned, where `problem` is empty and it is not `blank`.
         problem: one sentence that says why there is no value.
+        raised: type and text of the error behind the problem, by which a known mistake is recognised; None where there
+            is none, or where it ran out of time.
         blank: it raised `NotImplementedError` in the learner's own code.
         printed: the beginning of what it printed.
         warned: the first warning that it caused.
@@ -42,6 +44,7 @@ class Attempt:
 
     value: object = None
     problem: str = ""
+    raised: tuple[type, str] | None = None
     blank: bool = False
     printed: str = ""
     warned: str = ""
@@ -100,6 +103,7 @@ def attempt(thunk: Callable[[], object], owner: Callable, limit: float, left: fl
         except BaseException as error:
             result.blank = is_blank(error, owner)
             result.problem = "" if result.blank else _in_words(error, owner, limit)
+            result.raised = None if result.blank else _identity(error)
     result.seconds = time.monotonic() - began
     result.printed = printed.getvalue()
     result.warned = next((_first_line(str(warning.message)) for warning in caught), "")
@@ -153,6 +157,14 @@ def _line_of(error: BaseException, owner: Callable) -> str:
 def _first_line(text: str) -> str:
     line = next((line.strip() for line in text.splitlines() if line.strip()), "")
     return line if len(line) <= 240 else line[:239] + "…"
+
+
+def _identity(error: BaseException) -> tuple[type, str] | None:
+    """An error's type and own text, without file and line."""
+    try:
+        return None if isinstance(error, TimeUp) else (type(error), str(error))
+    except Exception:  # an exception whose own __str__ fails
+        return None
 
 
 def _in_words(error: BaseException, owner: Callable, limit: float) -> str:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from .compare import leaves
-from .observing import differentiate, draw, fresh, numbers, vector
+from .observing import differentiate, draw, every_float_counts, fresh, numbers, vector
 from .registry import Exercise
 from .sandbox import Attempt, attempt
 
@@ -28,7 +28,8 @@ def many_draws(exercise: Exercise, function: Callable, count: int, left: float, 
 
     def one_row() -> Tensor:
         sources: dict[str, Tensor] = {}
-        handed = fresh((arguments, keywords), gradients, sources=sources)
+        every = gradients and every_float_counts(exercise, arguments, keywords)
+        handed = fresh((arguments, keywords), every, sources=sources)
         value = exercise.apply(function, *handed)
         return vector(list(differentiate(value, sources)[1].values()) if gradients else value)
 

@@ -23,10 +23,12 @@ def verify(exercise: Exercise) -> None:
         if not result:
             amiss.append(f"the right answer {_name(right)} fails: {result.message}")
     for index, mistake in enumerate(exercise.mistakes):
-        result = judge(exercise, mistake.function)
         status = "blank" if exercise.bug_hunt and index == 0 else "wrong"
-        if result.status != status or not result.message.startswith(mistake.message):
-            amiss.append(f"the mistake {_name(mistake.function)} is met with {result!r}, not with its own message")
+        for number, function in enumerate(mistake.functions):
+            result = judge(exercise, function)
+            if result.status != status or not result.message.startswith(mistake.message):
+                which = _name(function) + (f" (way {number + 1} of it)" if mistake.also else "")
+                amiss.append(f"the mistake {which} is met with {result!r}, not with {mistake.message!r}")
     if not exercise.bug_hunt and judge(exercise, _blank_like(exercise)).status != "blank":
         amiss.append("an answer that raises NotImplementedError is not seen as blank")
     assert not amiss, f"{exercise.name}:\n  " + "\n  ".join(amiss)
