@@ -147,7 +147,7 @@ RECIPES = {
             model=lambda data: VAE(data.space, latents=2, hidden=(256,), channels=(8, 32, 64)),
             training={"steps": 15_000, "batch_size": 128, "schedule": "cosine", "ema": 0.999, "precision": "bf16"},
             judge=_vae_numbers,
-            minutes=15,
+            minutes=25,
         ),
     )
 }
