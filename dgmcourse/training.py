@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from .checkpoint import Checkpoints
 from .core import GenerativeModel
 from .data.dataset import Dataset
-from .training_run import Batches, History, Run, Scorer, TrainingDiverged, seeded, tail_mean
+from .training_run import Batches, History, Run, Scorer, TrainingDiverged, seeded, tail_mean, undisturbed
 
 __all__ = ["History", "TrainingDiverged", "fit"]
 
@@ -128,8 +128,7 @@ def fit(
 
 def _watch(watch: Callable, step: int, model: GenerativeModel, accelerator) -> None:
     """Call `watch` so that whatever it draws, or sets the model's mode to, training goes on as without it."""
-    devices = [accelerator.device.index or 0] if accelerator.device.type == "cuda" else []
-    with torch.random.fork_rng(devices):
+    with undisturbed(accelerator.device):
         watch(step, model)
     model.train()
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from .core import GenerativeModel, Kind, Space, Step
 
-__all__ = ["Batches", "History", "Run", "Scorer", "TrainingDiverged", "seeded", "tail_mean"]
+__all__ = ["Batches", "History", "Run", "Scorer", "TrainingDiverged", "seeded", "tail_mean", "undisturbed"]
 
 
 class TrainingDiverged(RuntimeError):
@@ -64,11 +64,15 @@ class Stepper(nn.Module):
         return next(steps, None)
 
 
+def undisturbed(device: torch.device):
+    """A context after which the random generators of the CPU and of this GPU are as they were before."""
+    return torch.random.fork_rng([device.index or 0] if device.type == "cuda" else [])
+
+
 @contextlib.contextmanager
 def seeded(accelerator, seed: int):
     """Random numbers depend on the seed and the process's rank alone; the generators are put back afterwards."""
-    devices = [accelerator.device.index or 0] if accelerator.device.type == "cuda" else []
-    with torch.random.fork_rng(devices):
+    with undisturbed(accelerator.device):
         torch.manual_seed(seed + 1_000_003 * accelerator.process_index)
         yield
 
@@ -108,7 +112,8 @@ class Batches:
     def check(self, space: Space) -> None:
         """Look at every value of a first batch, so that data of another space are refused before training."""
         x = self.x[: self.batch_size]
-        space.check(x if self.transform is None else self.transform(x), "the training data", values=True)
+        with undisturbed(self.x.device):  # the look must not change the noise of the first step
+            space.check(x if self.transform is None else self.transform(x), "the training data", values=True)
 
 
 class Run:

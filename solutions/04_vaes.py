@@ -485,7 +485,7 @@ show(
 )
 
 # %% [markdown]
-# Along a dotted line the sum of the two, $-\mathrm{ELBO}$, is the same. The model trained with β = 1 lies on the lowest of them, as it should: β = 1 trains the bound itself. Below 1 the code says much, reconstructions are sharp, and random codes decode badly, because the codes in use lie
+# Along a dotted line the sum of the two, $-\mathrm{ELBO}$, is the same. Of the four models the one with β = 1 reaches the lowest, as it should: β = 1 trains the bound itself. Below 1 the code says much, reconstructions are sharp, and random codes decode badly, because the codes in use lie
 # far from the prior. Above 1 the code says little, and everything looks like an average.
 #
 # **Explore.** Turn the dial. (1) At which β do the reconstructions lose their details? (2) At which do the decoded random codes look best? (3) Why is that
@@ -669,8 +669,8 @@ print("KL of each latent:", [round(rate, 3) for rate in rate_of_each_latent(coll
 # $q(z_j\mid x)$ is the prior for every image: that latent says nothing. Here that is all of them.
 #
 # **Cause**: at the start the decoder cannot read the code, so the code brings no gain, while its KL already costs. The quickest way down is to switch it off; and once it is off, the decoder sees only noise there
-# and learns to overlook it. It is a plateau, not a prison: given three times as many steps this network finds one latent by itself. But nobody waits who does not know what to look for, and a larger
-# problem may never leave.
+# and learns to overlook it. It is a plateau, not a prison: train on with `fit(collapsed, digits, steps=2600)` and look again. But nobody
+# waits who does not know what to look for.
 #
 # ### Exercise 7 · Warm up the KL · ●○○ · 5 minutes
 #
@@ -725,7 +725,7 @@ for name, model in {"full KL from the start": collapsed, "KL warmed up": warmed,
 # With warm-up the model escapes: one latent carries almost two nats, and the bound gains more than three. The third model tries another repair, **free bits** (Kingma et al., 2016): a latent is charged only for what it says beyond
 # an allowance, here a quarter of a nat (`VAE(…, free_bits=0.25)`). All sixteen then talk, each up to its allowance, and the bound gains about as much.
 #
-# Both are still four nats behind your first model: repaired, not cured. The cure was a network that learns to read the code sooner: two wide layers with SiLU. Count the latents in use before you trust a VAE, and not every zero is a
+# Both are still four nats behind your first model, which has wider layers and SiLU units and never fell into this trap: repaired, not cured. Count the latents in use before you trust a VAE; and not every zero is a
 # failure: a latent that would not earn its price *should* be off.
 #
 # ### Bug hunt · ●●● · 10 minutes
@@ -817,8 +817,8 @@ Table(
 )
 
 # %% [markdown]
-# Compare like with like: ELBO with ELBO, $L_{5000}$ with $L_{5000}$. From two latents to forty the model gains fifty nats: two numbers are enough for a map, not for a likeness. Wider layers, smoother activations and
-# today's optimizers are worth two nats over the VAE of 2016. And nearly four nats lie between the ELBO and $L_{5000}$ of one and the same model: what its encoder's Gaussians cannot express, training never sees.
+# Compare like with like: ELBO with ELBO, $L_{5000}$ with $L_{5000}$. From two latents to forty the model gains fifty nats: two numbers are enough for a map, not for a likeness. The larger VAE, wider
+# than that of 2016 and trained with today's tools, is two nats ahead of it. And nearly four nats lie between the ELBO and $L_{5000}$ of one and the same model: what its encoder's Gaussians cannot express, training never sees.
 
 # %%
 large = zoo.load("vae-mnist").to(device)
@@ -918,6 +918,8 @@ evaluation.family_map(dialed[1.0], styled)
 # - Higgins et al., [β-VAE](https://openreview.net/forum?id=Sy2fzU9gl), 2017, and Alemi et al., [Fixing a Broken ELBO](https://arxiv.org/abs/1711.00464), 2018: two readings of β.
 # - Bowman et al., [Generating Sentences from a Continuous Space](https://arxiv.org/abs/1511.06349), 2016: posterior collapse met, and warmed away.
 # - Lucas et al., [Don't Blame the ELBO!](https://arxiv.org/abs/1911.02469), 2019: the linear VAE of section 5, and what really causes collapse.
+# - Sønderby et al., [Ladder Variational Autoencoders](https://arxiv.org/abs/1602.02282), 2016, and Kingma et al., [Improved Variational Inference with Inverse Autoregressive Flow](https://arxiv.org/abs/1606.04934), 2016: warm-up and free bits.
+# - Tipping & Bishop, [Probabilistic Principal Component Analysis](https://doi.org/10.1111/1467-9868.00196), 1999: the truth of section 5.
 # - Nalisnick et al., [Do Deep Generative Models Know What They Don't Know?](https://arxiv.org/abs/1810.09136), 2019: the warning of section 8, at scale.
 
 # %%
