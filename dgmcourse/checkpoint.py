@@ -33,7 +33,8 @@ class Checkpoints:
         self.folder, self.run = Path(folder), run
         self.rank, self.world = run.accelerator.process_index, run.accelerator.num_processes
         shapes = {name: list(value.shape) for name, value in run.state.items()}
-        model = {"model": type(run.model).__name__, "arguments": run.model._hub_mixin_config or {}}
+        model = {"model": type(run.model).__name__, "arguments": run.model._hub_mixin_config or {},
+                 "stage": getattr(run.model, "stage", None)}  # fmt: skip
         self.settings = json.loads(json.dumps({**model, **settings, "shapes": shapes}))
         if self.folder.exists() and not self.folder.is_dir():
             raise ValueError(f"checkpoint={self.folder} is a file; give a folder")

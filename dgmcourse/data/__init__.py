@@ -6,6 +6,7 @@ from .downloads import DATA_VARIABLE, DownloadFailed, data_folder
 from .handwriting import digits, fashion_mnist, kmnist, mnist
 from .idx import DamagedFile
 from .lettering import GLYPH_FACTORS, GLYPH_FONTS, GlyphRenderer, glyphs
+from .line import LineMixture
 from .toys import TOYS, ToyDensity, toy, toy_density
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Dataset",
     "DownloadFailed",
     "GlyphRenderer",
+    "LineMixture",
     "ToyDensity",
     "bars_and_stripes",
     "data_folder",

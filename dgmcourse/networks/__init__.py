@@ -3,5 +3,16 @@
 from .conditions import one_hot
 from .convolutional import ConvDecoder, ConvEncoder
 from .dense import ACTIVATIONS, MLP
+from .initial import he_initialized
+from .spectral import SpectralNorm, spectrally_normalized
 
-__all__ = ["ACTIVATIONS", "MLP", "ConvDecoder", "ConvEncoder", "one_hot"]
+__all__ = [
+    "ACTIVATIONS",
+    "MLP",
+    "ConvDecoder",
+    "ConvEncoder",
+    "SpectralNorm",
+    "he_initialized",
+    "one_hot",
+    "spectrally_normalized",
+]

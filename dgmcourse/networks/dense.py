@@ -1,16 +1,24 @@
 """Fully connected networks."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from torch import nn
 
 __all__ = ["ACTIVATIONS", "MLP", "activation_named"]
 
-ACTIVATIONS = {"silu": nn.SiLU, "relu": nn.ReLU, "tanh": nn.Tanh, "gelu": nn.GELU, "softplus": nn.Softplus}
+ACTIVATIONS = {
+    "silu": nn.SiLU,
+    "relu": nn.ReLU,
+    "leaky_relu": partial(nn.LeakyReLU, 0.2),
+    "tanh": nn.Tanh,
+    "gelu": nn.GELU,
+    "softplus": nn.Softplus,
+}
 
 
-def activation_named(name: str) -> type[nn.Module]:
-    """The class of an activation.
+def activation_named(name: str) -> Callable[[], nn.Module]:
+    """What makes an activation.
 
     Raises:
         ValueError: there is none of this name; the message lists them.
@@ -26,7 +34,7 @@ class MLP(nn.Sequential):
     Args:
         inputs, outputs: sizes of the two ends.
         hidden: sizes of the layers between; none makes the network linear.
-        activation: one of "silu", "relu", "tanh", "gelu", "softplus".
+        activation: one of "silu", "relu", "leaky_relu" (slope 0.2 below zero), "tanh", "gelu", "softplus".
         dropout: share of hidden units that are zeroed in training mode.
     """
 
