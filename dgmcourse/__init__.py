@@ -8,7 +8,24 @@ import importlib
 _HOMES = {
     "core": ("GenerativeModel", "Kind", "Latent", "LogProb", "Space", "Step"),
     "training": ("History", "TrainingDiverged", "fit"),
-    "models": ("VAE",),
+    "models": (
+        "DBM",
+        "DBN",
+        "GAN",
+        "PPCA",
+        "RBM",
+        "VAE",
+        "Autoencoder",
+        "BernoulliMixture",
+        "BoltzmannMachine",
+        "ClassConditionalGaussian",
+        "EMState",
+        "Gaussian",
+        "GaussianMixture",
+        "IndependentPixels",
+        "KernelDensity",
+        "PPCAState",
+    ),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = sorted(_HOME_OF)

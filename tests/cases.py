@@ -9,7 +9,22 @@ from dataclasses import dataclass
 import torch
 
 from dgmcourse.core import GenerativeModel, Space
-from dgmcourse.models import VAE
+from dgmcourse.models import (
+    DBM,
+    DBN,
+    GAN,
+    PPCA,
+    RBM,
+    VAE,
+    Autoencoder,
+    BernoulliMixture,
+    BoltzmannMachine,
+    ClassConditionalGaussian,
+    Gaussian,
+    GaussianMixture,
+    IndependentPixels,
+    KernelDensity,
+)
 
 
 @dataclass(frozen=True)
@@ -18,6 +33,7 @@ class Case:
     make: Callable[[], GenerativeModel]
     classes: int | None = None  # labels, where the model is conditional
     distributed: bool = True
+    draws_labels: bool = False  # sampling without y draws labels first, instead of refusing
 
     def model(self, seed: int = 0) -> GenerativeModel:
         torch.manual_seed(seed)
@@ -36,6 +52,18 @@ class Case:
 
 BINARY, GREY, REAL = Space.binary(1, 8, 8), Space.grey(1, 8, 8, levels=17), Space.real(2)
 
+
+def remembering(space: Space) -> KernelDensity:
+    """A kernel density that remembers 32 random members of the space."""
+    x, _ = Case("points", lambda: KernelDensity(space, 32)).batch(32, seed=2)
+    return KernelDensity(space, 32).remember(x)
+
+
+def labelled_gaussian(space: Space, covariance: str) -> Case:
+    name = f"ClassConditionalGaussian {space.kind}, {covariance}"
+    return Case(name, lambda: ClassConditionalGaussian(space, 4, covariance), classes=4, draws_labels=True)
+
+
 CASES = [
     Case("VAE binary", lambda: VAE(BINARY, 3, hidden=(16,))),
     Case("VAE grey", lambda: VAE(GREY, 3, hidden=(16,))),
@@ -47,4 +75,72 @@ CASES = [
     Case("VAE conditional, convolutional", lambda: VAE(GREY, 2, hidden=(16,), channels=(4,), classes=4), classes=4),
     Case("VAE importance-weighted", lambda: VAE(BINARY, 3, hidden=(16,), samples=5)),
     Case("VAE warm-up and free bits", lambda: VAE(BINARY, 3, hidden=(16,), warmup=10, free_bits=0.1)),
+    Case("BoltzmannMachine, exact", lambda: BoltzmannMachine(Space.binary(1, 3, 3), hidden=2, sweeps=5)),
+    Case("BoltzmannMachine, PCD", lambda: BoltzmannMachine(BINARY, hidden=2, chains=4, sweeps=2)),
+    Case("RBM, CD-1", lambda: RBM(BINARY, 12, sweeps=5)),
+    Case("RBM, CD-3 with weight decay", lambda: RBM(BINARY, 20, k=3, weight_decay=1e-3, sweeps=5)),
+    Case("RBM, PCD-1", lambda: RBM(BINARY, 20, chains=8, sweeps=5)),
+    Case("RBM real", lambda: RBM(REAL, 6, chains=8, sweeps=5)),
+    Case("RBM real, unit scale", lambda: RBM(REAL, 20, k=2, sweeps=5, scale="unit")),
+    Case("RBM with labels", lambda: RBM(BINARY, 6, classes=4, sweeps=5), classes=4, draws_labels=True),
+    Case("RBM with labels, PCD", lambda: RBM(REAL, 20, chains=8, classes=4, sweeps=5), classes=4, draws_labels=True),
+    Case("DBN", lambda: DBN(BINARY, (12, 8), sweeps=5)),
+    Case("DBN, PCD, three layers", lambda: DBN(BINARY, (20, 18, 17), chains=8, weight_decay=1e-3, sweeps=5)),
+    Case("DBN real", lambda: DBN(REAL, (6, 4), sweeps=5)),
+    Case("DBN with labels", lambda: DBN(BINARY, (12, 6), classes=4, sweeps=5), classes=4, draws_labels=True),
+    Case("DBN fine-tuned by wake-sleep", lambda: DBN(BINARY, (12, 8), sweeps=5).learn("generative")),
+    Case("DBM", lambda: DBM(BINARY, (12, 8), chains=8, sweeps=5)),
+    Case("DBM, three layers", lambda: DBM(BINARY, (20, 9, 17), k=2, chains=8, weight_decay=1e-3, sweeps=5)),
+    Case("DBM with labels", lambda: DBM(BINARY, (12, 6), chains=8, classes=4, sweeps=5), classes=4, draws_labels=True),
+    Case("IndependentPixels binary", lambda: IndependentPixels(BINARY)),
+    Case("IndependentPixels grey", lambda: IndependentPixels(GREY)),
+    Case("IndependentPixels tokens", lambda: IndependentPixels(Space.tokens(6, 5))),
+    Case("Gaussian binary", lambda: Gaussian(BINARY)),
+    Case("Gaussian grey", lambda: Gaussian(GREY)),
+    Case("Gaussian real", lambda: Gaussian(REAL)),
+    Case("KernelDensity binary", lambda: remembering(BINARY)),
+    Case("KernelDensity grey", lambda: remembering(GREY)),
+    Case("KernelDensity real", lambda: remembering(REAL)),
+    Case("KernelDensity tokens", lambda: remembering(Space.tokens(6, 5))),
+    labelled_gaussian(REAL, "full"),
+    labelled_gaussian(REAL, "shared"),
+    labelled_gaussian(REAL, "diagonal"),
+    labelled_gaussian(BINARY, "shared"),
+    labelled_gaussian(GREY, "full"),
+    labelled_gaussian(GREY, "diagonal"),
+    Case("GaussianMixture real, full", lambda: GaussianMixture(REAL, 3)),
+    Case("GaussianMixture real, diagonal", lambda: GaussianMixture(REAL, 3, covariance="diagonal")),
+    Case("GaussianMixture binary", lambda: GaussianMixture(BINARY, 3)),
+    Case("GaussianMixture grey", lambda: GaussianMixture(GREY, 3, covariance="diagonal")),
+    Case("BernoulliMixture", lambda: BernoulliMixture(BINARY, 3)),
+    Case("PPCA real", lambda: PPCA(REAL)),
+    Case("PPCA binary", lambda: PPCA(BINARY, 3)),
+    Case("PPCA grey", lambda: PPCA(GREY, 3)),
+    Case("Autoencoder binary", lambda: Autoencoder(BINARY, 3, hidden=(16,))),
+    Case("Autoencoder grey", lambda: Autoencoder(GREY, 3, hidden=(16,))),
+    Case("Autoencoder real", lambda: Autoencoder(REAL, 1, hidden=(16,))),
+    Case("Autoencoder linear", lambda: Autoencoder(GREY, 3, hidden=())),
+    Case("Autoencoder convolutional", lambda: Autoencoder(BINARY, 3, hidden=(16,), channels=(4, 8))),
+    Case("GAN real", lambda: GAN(REAL, 2, hidden=(16,))),
+    Case("GAN linear", lambda: GAN(REAL, 2, hidden=())),
+    Case("GAN grey", lambda: GAN(GREY, 3, hidden=(16,))),
+    Case("GAN saturating", lambda: GAN(REAL, 2, hidden=(16,), objective="saturating")),
+    Case("GAN hinge, spectral norm", lambda: GAN(REAL, 2, hidden=(16,), objective="hinge", spectral_norm=True)),
+    Case(
+        "GAN Wasserstein, clipped",
+        lambda: GAN(REAL, 2, hidden=(16,), objective="wasserstein", penalty="clip", critic_steps=3),
+    ),
+    Case(
+        "GAN Wasserstein, penalty",
+        lambda: GAN(REAL, 2, hidden=(16,), objective="wasserstein", penalty="gradient", critic_steps=2),
+    ),
+    Case("GAN zero-centered penalty", lambda: GAN(REAL, 2, hidden=(16,), penalty="zero-centered")),
+    Case("GAN conditional", lambda: GAN(REAL, 2, hidden=(16,), classes=4, penalty="gradient"), classes=4),
+    Case("GAN convolutional", lambda: GAN(GREY, 3, hidden=(16,), channels=(4, 8), spectral_norm=True)),
+    Case("GAN convolutional, odd sides", lambda: GAN(Space.grey(3, 7, 9, levels=4), 2, hidden=(16,), channels=(4, 8))),
+    Case(
+        "GAN conditional, convolutional",
+        lambda: GAN(GREY, 2, hidden=(16,), channels=(4,), classes=4, penalty="gradient", spectral_norm=True),
+        classes=4,
+    ),
 ]

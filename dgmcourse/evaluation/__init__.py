@@ -1,5 +1,8 @@
 """The yardstick: what a model's numbers are worth, and how good its samples and representations are."""
 
+from .annealing import Bracket, annealed_average_log_prob, annealed_log_prob, bracket
+from .classifier import DigitClassifier, train_classifier
+from .coverage import ModeCoverage, mode_coverage
 from .families import abilities, family_map
 from .likelihood import (
     Estimate,
@@ -9,14 +12,26 @@ from .likelihood import (
     integrated_log_prob,
     linear_gaussian_log_prob,
 )
+from .supervised import error_of_border, learning_curves, logistic_regression
 
 __all__ = [
+    "Bracket",
+    "DigitClassifier",
     "Estimate",
+    "ModeCoverage",
     "abilities",
+    "annealed_average_log_prob",
+    "annealed_log_prob",
     "average_log_prob",
+    "bracket",
+    "error_of_border",
     "family_map",
     "grid_posterior",
     "importance_weighted_log_prob",
     "integrated_log_prob",
+    "learning_curves",
     "linear_gaussian_log_prob",
+    "logistic_regression",
+    "mode_coverage",
+    "train_classifier",
 ]

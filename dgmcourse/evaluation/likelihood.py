@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ..core import GenerativeModel, Kind, LogProb
+from ..models.latent.ppca import linear_gaussian_log_density
 
 __all__ = [
     "Estimate",
@@ -23,26 +24,33 @@ class Estimate(NamedTuple):
     """An average over examples, and what it is worth.
 
     Attributes:
-        value: mean over the examples, in nats.
+        value: mean over the examples.
         standard_error: of that mean, from the spread over examples.
-        kind: exact, lower bound, estimate or unnormalized.
+        kind: of a log-probability: exact, lower bound, estimate or unnormalized; None for any other quantity.
         count: number of examples.
+        unit: "nats" for log-probabilities; else what the number counts, "" for a share.
     """
 
     value: float
     standard_error: float
-    kind: Kind
+    kind: Kind | None
     count: int
+    unit: str = "nats"
 
     def __str__(self):
-        return f"{self.kind} {self.value:.2f} ± {self.standard_error:.2f} nats"
+        return f"{self.kind or ''} {self.value:.2f} ± {self.standard_error:.2f} {self.unit}".strip()
 
     @staticmethod
     def of(log_prob: LogProb) -> "Estimate":
         """The average of per-example log-probabilities (batch,)."""
-        value = log_prob.value.cpu().double()  # MPS has no float64
-        error = float(value.std()) / math.sqrt(len(value)) if len(value) > 1 else math.nan
-        return Estimate(float(value.mean()), error, log_prob.kind, len(value))
+        return Estimate.mean(log_prob.value, "nats", log_prob.kind)
+
+    @staticmethod
+    def mean(values: Tensor, unit: str, kind: Kind | None = None) -> "Estimate":
+        """The average of any quantity measured on each example, (batch,)."""
+        values = values.cpu().double()  # MPS has no float64
+        error = float(values.std()) / math.sqrt(len(values)) if len(values) > 1 else math.nan
+        return Estimate(float(values.mean()), error, kind, len(values), unit)
 
 
 def _parts(model: GenerativeModel, x: Tensor, y: Tensor | None, batch_size: int):
@@ -204,7 +212,5 @@ def linear_gaussian_log_prob(x: Tensor, weight: Tensor, bias: Tensor, scale: Ten
         bias: (dim,).
         scale: standard deviation of the noise.
     """
-    weight, bias, variance = (torch.as_tensor(v).detach().cpu().double() for v in (weight, bias, scale))
-    covariance = weight @ weight.T + variance.square() * torch.eye(len(weight), dtype=torch.float64)
-    normal = torch.distributions.MultivariateNormal(bias, covariance)
-    return LogProb(normal.log_prob(x.cpu().double()).to(x), Kind.EXACT)
+    points, weight, bias, scale = (torch.as_tensor(v).detach().cpu().double() for v in (x, weight, bias, scale))
+    return LogProb(linear_gaussian_log_density(points, weight, bias, scale.square()).to(x), Kind.EXACT)

@@ -4,11 +4,52 @@ import json
 from pathlib import Path
 
 from ..core import GenerativeModel
+from .baselines import ClassConditionalGaussian, Gaussian, IndependentPixels, KernelDensity
+from .boltzmann import DBM, DBN, RBM, BoltzmannMachine
+from .gan import GAN
+from .latent import PPCA, Autoencoder, BernoulliMixture, EMState, GaussianMixture, PPCAState
 from .vae import VAE
 
-__all__ = ["MODELS", "VAE", "load_model"]
+__all__ = [
+    "DBM",
+    "DBN",
+    "GAN",
+    "MODELS",
+    "PPCA",
+    "RBM",
+    "VAE",
+    "Autoencoder",
+    "BernoulliMixture",
+    "BoltzmannMachine",
+    "ClassConditionalGaussian",
+    "EMState",
+    "Gaussian",
+    "GaussianMixture",
+    "IndependentPixels",
+    "KernelDensity",
+    "PPCAState",
+    "load_model",
+]
 
-MODELS: dict[str, type[GenerativeModel]] = {model.__name__: model for model in (VAE,)}
+MODELS: dict[str, type[GenerativeModel]] = {
+    model.__name__: model
+    for model in (
+        IndependentPixels,
+        Gaussian,
+        KernelDensity,
+        ClassConditionalGaussian,
+        GaussianMixture,
+        BernoulliMixture,
+        PPCA,
+        Autoencoder,
+        BoltzmannMachine,
+        RBM,
+        DBN,
+        DBM,
+        VAE,
+        GAN,
+    )
+}
 
 
 def load_model(folder: str | Path) -> GenerativeModel:

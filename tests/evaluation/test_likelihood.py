@@ -1,4 +1,4 @@
-"""Averages over splits, exact Gaussians, grids, and the table of what each model can do."""
+"""Averages over splits, exact Gaussians, grids."""
 
 import math
 
@@ -8,9 +8,7 @@ from torch.distributions import Normal
 
 from dgmcourse.core import GenerativeModel, Kind, LogProb, Space, Step
 from dgmcourse.evaluation import (
-    abilities,
     average_log_prob,
-    family_map,
     grid_posterior,
     importance_weighted_log_prob,
     integrated_log_prob,
@@ -117,23 +115,6 @@ def test_integrals_respect_the_condition():
         chosen = mixed == label
         alone = integrated_log_prob(model, images[chosen], mixed[chosen]).value
         torch.testing.assert_close(found[chosen], alone)
-
-
-def test_each_model_answers_for_itself():
-    exact, mute = Standard(Space.real(2)), Mute(Space.real(2))
-    conditional = VAE(Space.real(2), 3, classes=4).train()
-    assert abilities(exact)["can it score x?"] == "= exactly"
-    assert abilities(mute)["can it score x?"] == "no"
-    assert abilities(exact)["latent space"] == "none"
-    found = abilities(conditional)
-    assert found["can it score x?"] == "≥ a lower bound"
-    assert found["latent space"] == "3 numbers"
-    assert found["states on the way to a sample"] == "2"
-    assert found["takes a condition"] == "yes"
-    assert conditional.training  # asking changes nothing
-    table = family_map(exact, mute, conditional)
-    assert [row[0] for row in table.rows] == ["Standard", "Mute", "VAE"]
-    assert '<th scope="col"' in table._repr_html_()
 
 
 def test_a_grid_that_is_too_small_is_refused():
