@@ -1,11 +1,4 @@
-"""Recipes: named, seeded runs with a published figure to answer to.
-
-    python -m dgmcourse recipes
-    python -m dgmcourse train vae-mnist --out runs/vae-mnist
-    python -m dgmcourse evaluate runs/vae-mnist
-
-A run writes checkpoints while it trains and resumes from them, and leaves a model with a card.
-"""
+"""Running recipes: train, judge, keep, ship and list."""
 
 import contextlib
 import difflib
@@ -13,58 +6,20 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
-from .core import GenerativeModel
-from .data import Dataset, mnist
-from .evaluation.likelihood import Estimate, average_log_prob, importance_weighted_log_prob, integrated_log_prob
-from .models import VAE, load_model
-from .tables import Table
-from .training import fit
+from ..core import GenerativeModel
+from ..data import Dataset
+from ..models import load_model
+from ..tables import Table
+from ..training import fit
+from .catalogue import RECIPES
+from .recipe import Recipe
 
-__all__ = ["RECIPES", "Card", "Recipe", "evaluate", "ship", "table", "train"]
-
-
-@dataclass(frozen=True)
-class Published:
-    """A figure from the literature that a recipe is put beside: which model's, of which quantity, in nats."""
-
-    model: str
-    quantity: str
-    value: float
-    source: str
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """A named run.
-
-    Attributes:
-        name: how the command line calls it.
-        about: one sentence.
-        data: makes the dataset.
-        model: makes the model for the dataset.
-        training: arguments for `fit` beside model, data, device, checkpoint and seed.
-        judge: (model, x, y) of the test split -> numbers by name.
-        published: figures to put beside the result.
-        minutes: about how long it takes on two CPU cores.
-        seed: of weights, batches and noise.
-    """
-
-    name: str
-    about: str
-    data: Callable[[], Dataset]
-    model: Callable[[Dataset], GenerativeModel]
-    training: dict
-    judge: Callable[[GenerativeModel, Tensor, Tensor | None], dict[str, Estimate]]
-    published: tuple[Published, ...] = ()
-    minutes: int = 30
-    seed: int = 0
+__all__ = ["Card", "evaluate", "find", "ship", "table", "train"]
 
 
 @dataclass
@@ -89,7 +44,7 @@ class Card:
         lines = [f"{self.recipe}: {self.about}"]
         for name, n in self.numbers.items():
             lines.append(
-                f"  {name}: {n['kind']} {n['value']:.2f} ± {n['standard_error']:.2f} nats ({n['count']:,} images)"
+                f"  {name}: {_number(n)} ± {n['standard_error']:.2f} {n.get('unit', 'nats')} ({n['count']:,} images)"
             )
         lines += [f"  {p['quantity']} of {p['model']}: {p['value']} ({p['source']})" for p in self.published]
         lines.append(
@@ -104,53 +59,9 @@ class Card:
         os.replace(partial, folder / "card.json")
 
 
-def _vae_numbers(model: VAE, x: Tensor, y: Tensor | None) -> dict[str, Estimate]:
-    """The evidence lower bound (mean of ten draws) and L_5000; where z is a plane, the integral instead."""
-    numbers = {"ELBO": average_log_prob(model, x, repeats=10)}
-    if model.latents <= 2:
-        numbers["log p(x), integrated"] = Estimate.of(integrated_log_prob(model, x, extent=6, nodes=800))
-    else:
-        numbers["L_5000"] = importance_weighted_log_prob(model, x, samples=5000, progress=True)
-    return numbers
-
-
-_BURDA = "Burda, Grosse & Salakhutdinov 2016, https://arxiv.org/abs/1509.00519, table 1"
-
-RECIPES = {
-    recipe.name: recipe
-    for recipe in (
-        Recipe(
-            "vae-mnist",
-            "VAE 784-512-512-40, one stochastic layer, dynamically binarized MNIST",
-            data=lambda: mnist(binarize="dynamic", valid=1000),
-            model=lambda data: VAE(data.space, latents=40, hidden=(512, 512), warmup=5_000),
-            training={
-                "steps": 90_000,
-                "batch_size": 256,
-                "lr": 1.5e-3,
-                "warmup": 1_000,
-                "schedule": "cosine",
-                "ema": 0.999,
-                "precision": "bf16",
-            },
-            judge=_vae_numbers,
-            published=(
-                Published("VAE 784-200-200-50", "L_5000", -86.76, _BURDA),
-                Published("the same, trained as IWAE with k = 50", "L_5000", -84.78, _BURDA),
-            ),
-            minutes=40,
-        ),
-        Recipe(
-            "vae-mnist-2d",
-            "convolutional VAE with a two-dimensional latent space, dynamically binarized MNIST",
-            data=lambda: mnist(binarize="dynamic", valid=1000),
-            model=lambda data: VAE(data.space, latents=2, hidden=(256,), channels=(8, 32, 64)),
-            training={"steps": 15_000, "batch_size": 128, "schedule": "cosine", "ema": 0.999, "precision": "bf16"},
-            judge=_vae_numbers,
-            minutes=25,
-        ),
-    )
-}
+def _number(entry: dict) -> str:
+    """A card's number with its kind: "≥ -88.50"."""
+    return f"{entry['kind']} {entry['value']:.2f}".strip()
 
 
 def find(name: str) -> Recipe:
@@ -198,6 +109,8 @@ def train(
     history = fit(model, data, **arguments, device=device, seed=recipe.seed, checkpoint=folder / "checkpoints")
     if int(os.environ.get("RANK", 0)):
         return None
+    if recipe.finish is not None:
+        recipe.finish(model, data)
     model.save_pretrained(folder)
     card = _card(recipe, model, data)
     card.steps, card.training_seconds, card.precision = history.steps, round(history.seconds, 1), arguments["precision"]
@@ -224,8 +137,9 @@ def _card(recipe: Recipe, model: GenerativeModel, data: Dataset) -> Card:
             key: {
                 "value": round(n.value, 4),
                 "standard_error": round(n.standard_error, 4),
-                "kind": str(n.kind),
+                "kind": str(n.kind or ""),
                 "count": n.count,
+                "unit": n.unit,
             }
             for key, n in numbers.items()
         },
@@ -272,7 +186,7 @@ def ship(folder: str | Path, name: str | None = None) -> Path:
     """Copy a trained model into the zoo in half precision, with its card; return the new folder."""
     from safetensors.torch import load_file, save_file
 
-    from .zoo import HOME
+    from ..zoo import HOME
 
     source = Path(folder)
     card = json.loads((source / "card.json").read_text(encoding="utf-8"))
@@ -288,7 +202,7 @@ def ship(folder: str | Path, name: str | None = None) -> Path:
 
 def table() -> Table:
     """All recipes: budget, published figure, and the result of the model that ships, where one does."""
-    from . import zoo
+    from .. import zoo
 
     rows = []
     shipped = zoo.names()
@@ -296,7 +210,7 @@ def table() -> Table:
         result = "–"
         if recipe.name in shipped:
             numbers = zoo.card(recipe.name)["numbers"]
-            result = ", ".join(f"{name} {n['kind']} {n['value']:.2f}" for name, n in numbers.items())
+            result = ", ".join(f"{name} {_number(n)} {n.get('unit', 'nats')}".strip() for name, n in numbers.items())
         published = "; ".join(f"{figure.value}" for figure in recipe.published) or "–"
         rows.append((recipe.name, f"≈ {recipe.minutes}", result, published, recipe.about))
-    return Table(("recipe", "minutes", "result, nats", "published", "what"), rows)
+    return Table(("recipe", "minutes", "result", "published", "what"), rows)
