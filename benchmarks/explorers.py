@@ -21,8 +21,20 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "browser"
 from harness import chromium, find_browser, jupyterlab, open_and_run
 
 from dgmcourse.core import Space
-from dgmcourse.explorers import InterpolationStrip, LatentPad, LatentSliders, ModelDial, TrajectoryPlayer
-from dgmcourse.models import VAE
+from dgmcourse.data import toy_density
+from dgmcourse.explorers import (
+    EMStepper,
+    FilterWall,
+    FitByHand,
+    GanGame,
+    InterpolationStrip,
+    LatentPad,
+    LatentSliders,
+    LatentWalk,
+    ModelDial,
+    TrajectoryPlayer,
+)
+from dgmcourse.models import GAN, RBM, VAE
 
 SPACE = Space.binary(1, 28, 28)
 SETUP = """import torch
@@ -30,21 +42,22 @@ from dgmcourse.core import Space
 from dgmcourse.explorers import LatentPad
 from dgmcourse.models import VAE
 space = Space.binary(1, 28, 28)"""
+FIT = "from dgmcourse.explorers import FitByHand; FitByHand()"
 PAD = """LatentPad(VAE(space, latents=2, hidden=(512, 512)), points=torch.randn(1000, 2), labels=torch.arange(1000) % 10)"""
 
 
 def median_seconds(move: Callable[[int], None], times: int = 40) -> float:
-    """Median duration of move(0), move(1), …, after three to warm up."""
+    """Median CPU time of move(0), move(1), …, after three to warm up; what else the machine does counts less so."""
     seconds = []
     for i in range(times + 3):
-        start = time.perf_counter()
+        start = time.process_time()
         move(i)
-        seconds.append(time.perf_counter() - start)
+        seconds.append(time.process_time() - start)
     return statistics.median(seconds[3:])
 
 
 def server_side() -> list[tuple[str, float]]:
-    """(what is moved, median seconds a move), with the new picture encoded and handed to the widget."""
+    """(what is moved, median CPU seconds a move), with the new picture encoded and handed to the widget."""
     x = (torch.rand(200, 1, 28, 28) > 0.8).float()
     flat, deep = VAE(SPACE, 2, hidden=(512, 512)), VAE(SPACE, 8, hidden=(512, 512))
     pad = LatentPad(flat, x, torch.arange(200) % 10)
@@ -69,35 +82,80 @@ def server_side() -> list[tuple[str, float]]:
         ("TrajectoryPlayer, 8 lines", median_seconds(lambda i: setattr(shapes.frame, "value", i + 1))),
         ("ModelDial, model seen first", median_seconds(lambda i: setattr(dial.dial, "value", i + 1))),
         ("ModelDial, model seen before", median_seconds(lambda i: setattr(dial.dial, "value", i % 40))),
+        *introduction(),
+        *boltzmann_and_gan(),
     ]
 
 
-def drag(page, moves: int = 300) -> list[float]:
-    """Drag the pad in circles at about 120 events a second; milliseconds from each event to its image."""
-    plane = page.locator(".dgm-pad-plane").first
-    plane.scroll_into_view_if_needed()
-    box = plane.bounding_box()
-    x, y, r = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, box["width"] / 3
-    page.mouse.move(x + r, y)
+def introduction() -> list[tuple[str, float]]:
+    """The explorers of lessons 01 and 02, likewise."""
+    fit, compared = FitByHand(), FitByHand()
+    compared.show_best("em")
+    few, many = (EMStepper(toy_density("pinwheel").sample(n), k) for n, k in ((600, 5), (5000, 8)))
+    return [
+        ("FitByHand, drag", median_seconds(lambda i: fit._respond("move", 0, 0.2 + i / 100, 0.5))),
+        (
+            "FitByHand, drag, fit by EM beside",
+            median_seconds(lambda i: compared._respond("move", 0, 0.2 + i / 100, 0.5)),
+        ),
+        ("EMStepper, half step, 600 points, K = 5", median_seconds(lambda i: few.half_step())),
+        ("EMStepper, half step, 5000 points, K = 8", median_seconds(lambda i: many.half_step())),
+        (
+            "EMStepper, drag of a mean, 600 points",
+            median_seconds(lambda i: few._respond("move", 0, 0.2 + i / 100, 0.5)),
+        ),
+    ]
+
+
+def boltzmann_and_gan() -> list[tuple[str, float]]:
+    """The explorers of lessons 03 and 05, likewise."""
+    x = (torch.rand(1000, 1, 28, 28) > 0.8).float()
+    small = FilterWall(RBM(Space.binary(1, 8, 8), 64), x[..., :8, :8].contiguous())
+    large = FilterWall(RBM(SPACE, 500), x)
+    game, walk = GanGame(), LatentWalk(GAN(Space.grey(1, 28, 28, levels=256), 16, hidden=(512, 512)))
+    return [
+        ("FilterWall, 64 units of 8×8, choose a unit", median_seconds(lambda i: setattr(small, "unit", i))),
+        ("FilterWall, 500 units of 28×28, choose", median_seconds(lambda i: setattr(large, "unit", i))),
+        ("FilterWall, 500 units, switch off", median_seconds(lambda i: large.switch_unit(i, False))),
+        ("GanGame, one step of the critic", median_seconds(lambda i: game.step("critic"))),
+        ("GanGame, one step of the generator", median_seconds(lambda i: game.step("generator"))),
+        ("GanGame, playing, five steps of both", median_seconds(lambda i: game._play_on())),
+        ("LatentWalk, along", median_seconds(lambda i: setattr(walk.place, "value", i + 1))),
+        ("LatentWalk, new path", median_seconds(lambda i: walk.new_path())),
+    ]
+
+
+def drag(page, handle: str, explorer: str, moves: int = 300) -> list[float]:
+    """Drag in circles at about 120 events a second; milliseconds from each event to its picture.
+
+    Args:
+        handle: what to take hold of, a CSS selector; it is held in its middle.
+        explorer: the element that notes the milliseconds, a CSS selector.
+    """
+    held = page.locator(handle).first
+    held.scroll_into_view_if_needed()
+    box = held.bounding_box()
+    x, y, r = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, 80
+    page.mouse.move(x, y)
     page.mouse.down()
     for i in range(moves):
-        page.mouse.move(x + r * math.cos(i / 30), y + r * math.sin(i / 30))
+        page.mouse.move(x + r * math.sin(i / 30), y + r * (math.cos(i / 30) - 1))
         page.wait_for_timeout(8)
     page.mouse.up()
     page.wait_for_timeout(500)
-    return page.evaluate("() => document.querySelector('.dgm-pad').roundTrips")
+    return page.evaluate(f"() => document.querySelector('{explorer}').roundTrips")
 
 
-def in_browser(prompt: bool) -> list[float]:
+def in_browser(cells: list[str], handle: str, explorer: str, prompt: bool = True) -> list[float]:
     """Round trips of a drag in JupyterLab, in milliseconds."""
     with (
         tempfile.TemporaryDirectory() as folder,
         jupyterlab(Path(folder) / "lab", prompt=prompt) as server,
         chromium(find_browser(), Path(folder) / "profile") as browser,
     ):
-        page = open_and_run(browser, server, server.write("pad.ipynb", [SETUP, PAD]), ".dgm-pad")
-        page.wait_for_function("() => document.querySelector('.dgm-pad-plane').width > 0")
-        return drag(page)
+        page = open_and_run(browser, server, server.write("drag.ipynb", cells), handle)
+        page.wait_for_timeout(1000)  # until the first picture is drawn
+        return drag(page, handle, explorer)
 
 
 def main() -> None:
@@ -105,14 +163,17 @@ def main() -> None:
     parser.add_argument("--no-browser", action="store_true", help="only the Python side")
     arguments = parser.parse_args()
     torch.manual_seed(0)
-    print(f"{'Python side':40} {'ms a move':>10} {'moves a second':>15}")
+    print(f"{'Python side':44} {'CPU ms a move':>13} {'moves a second':>15}")
     for name, seconds in server_side():
-        print(f"{name:40} {1000 * seconds:10.2f} {1 / seconds:15.0f}")
+        print(f"{name:44} {1000 * seconds:13.2f} {1 / seconds:15.0f}")
     if arguments.no_browser or find_browser() is None:
         return
-    print(f"\n{'LatentPad in the browser, hand to eye':40} {'median ms':>10} {'90 %':>10} {'answers':>10}")
-    for name, prompt in [("with dgmcourse.server", True), ("without (TCP_NODELAY off)", False)]:
-        found = sorted(in_browser(prompt))
+    print(f"\n{'In the browser, hand to eye':40} {'median ms':>10} {'90 %':>10} {'answers':>10}")
+    pad = ([SETUP, PAD], ".dgm-pad-plane", ".dgm-pad")
+    runs = [("LatentPad", pad, True), ("LatentPad, without TCP_NODELAY", pad, False),
+            ("FitByHand", ([FIT], ".dgm-handle", ".dgm-handled"), True)]  # fmt: skip
+    for name, what, prompt in runs:
+        found = sorted(in_browser(*what, prompt))
         print(f"{name:40} {statistics.median(found):10.1f} {found[int(0.9 * len(found))]:10.1f} {len(found):10}")
 
 

@@ -1,9 +1,26 @@
 """Widgets that let a hand move what a lesson speaks of. Each falls back on a still picture where no widget can run."""
 
+from .em_stepper import EMStepper
+from .filter_wall import FilterWall
+from .fit_by_hand import FitByHand
+from .gan_game import GanGame
 from .interpolation import InterpolationStrip
 from .latent_pad import LatentPad, LatentPlane
 from .latent_sliders import LatentSliders
+from .latent_walk import LatentWalk
 from .model_dial import ModelDial
 from .trajectory_player import TrajectoryPlayer
 
-__all__ = ["InterpolationStrip", "LatentPad", "LatentPlane", "LatentSliders", "ModelDial", "TrajectoryPlayer"]
+__all__ = [
+    "EMStepper",
+    "FilterWall",
+    "FitByHand",
+    "GanGame",
+    "InterpolationStrip",
+    "LatentPad",
+    "LatentPlane",
+    "LatentSliders",
+    "LatentWalk",
+    "ModelDial",
+    "TrajectoryPlayer",
+]

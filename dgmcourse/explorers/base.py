@@ -33,16 +33,24 @@ def describe(problem: BaseException) -> str:
 
 
 def reported(method: Callable) -> Callable:
-    """Make a callback put its exception into `self.error`, which the explorer shows, instead of losing it."""
+    """Make a callback put its exception into `self.error`, which the explorer shows, instead of losing it.
+
+    Where one such callback calls another, the outer one reports for both.
+    """
 
     @functools.wraps(method)
     def run(self, *args, **kwargs):
+        if self._reporting:
+            return method(self, *args, **kwargs)
+        self._reporting = True
         try:
             result = method(self, *args, **kwargs)
         except Exception as problem:
             _log.info("%s failed in %s", type(self).__name__, method.__name__, exc_info=True)
             self.error = describe(problem)
             return None
+        finally:
+            self._reporting = False
         self.error = ""
         return result
 
@@ -60,7 +68,7 @@ class Picture(anywidget.AnyWidget):
         lined: whether a thin line is drawn around it.
     """
 
-    _esm = script("keys.js", "picture.js")
+    _esm = script("keys.js", "frames.js", "picture.js")
     _css = HERE / "picture.css"
     png = traitlets.Bytes(b"").tag(sync=True)
     alt = traitlets.Unicode("").tag(sync=True)
@@ -82,6 +90,7 @@ class Explorer(traitlets.HasTraits):
     """
 
     error = traitlets.Unicode("")
+    _reporting = False  # a callback that reports is under way
 
     @property
     def alt(self) -> str:

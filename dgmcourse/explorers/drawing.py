@@ -141,6 +141,11 @@ class Plane:
         left, top, right, bottom = self.box
         return left + (x - x0) / (x1 - x0) * (right - left), bottom - (y - y0) / (y1 - y0) * (bottom - top)
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of its pictures, in image pixels."""
+        return self._blank.size
+
     def sheet(self) -> tuple[Image.Image, ImageDraw.ImageDraw]:
         """A fresh copy of the axes, and a pen for it."""
         image = self._blank.copy()
@@ -159,10 +164,55 @@ class Plane:
         for px, py in zip(x[inside].round().astype(int), y[inside].round().astype(int), strict=True):
             image.paste(color, (px - half, py - half), disc)
 
-    def curve(self, draw: ImageDraw.ImageDraw, x, y, color: str = PALETTE[0], width: float = 1.5) -> None:
-        """A line through the points (x, y), two arrays of equal length."""
+    def stamp(self, image: Image.Image, xy: np.ndarray, colors: np.ndarray, labels: np.ndarray, radius: float = 3.0):
+        """Stamp a marker on every point of (n, 2) within the axes: colors uint8 (n, 3), and a label's shape each."""
+        x, y = self.at(xy[:, 0], xy[:, 1])
+        left, top, right, bottom = self.box
+        inside = (x >= left) & (x <= right) & (y >= top) & (y <= bottom)
+        stamps = {label: _marker_mask(label % len(OUTLINES), radius) for label in np.unique(labels).tolist()}
+        for i in np.flatnonzero(inside).tolist():
+            mask, half = stamps[int(labels[i])]
+            image.paste(tuple(colors[i].tolist()), (round(x[i]) - half, round(y[i]) - half), mask)
+
+    def curve(self, draw: ImageDraw.ImageDraw, x, y, color: str = PALETTE[0], width: float = 1.5,
+              dash: tuple[float, float] | None = None) -> None:  # fmt: skip
+        """A line through the points (x, y), two arrays of equal length; `dash` is the length of strokes and of gaps."""
         px, py = self.at(np.asarray(x, float), np.asarray(y, float))
-        draw.line(list(zip(px, py, strict=True)), fill=color, width=round(width * SCALE), joint="curve")
+        joint = (
+            "curve" if len(px) < 32 else None
+        )  # fine curves bend too little between points to need rounding, which is slow
+        for part in _strokes(px, py, dash):
+            draw.line(list(map(tuple, part.tolist())), fill=color, width=round(width * SCALE), joint=joint)
+
+    def bars(self, draw: ImageDraw.ImageDraw, edges, heights, color: str) -> None:
+        """A histogram: bar i stands between edges i and i + 1, from 0 to heights[i]."""
+        x, top = self.at(np.asarray(edges, float), np.asarray([0.0, *heights], float))
+        for left, right, y in zip(x[:-1], x[1:], top[1:], strict=True):
+            if y < top[0]:
+                draw.rectangle([left, y, right - SCALE / 2, top[0]], fill=color)
+
+    def clip(self, image: Image.Image) -> Image.Image:
+        """The picture itself, with everything outside of the axes again as it was on a fresh sheet."""
+        left, top, right, bottom = (round(edge) for edge in self.box)
+        right, bottom, (width, height) = right + 1, bottom + 1, self.size
+        margins = ((0, 0, width, top), (0, bottom, width, height), (0, top, left, bottom), (right, top, width, bottom))
+        for margin in margins:
+            image.paste(self._blank.crop(margin), margin)
+        return image
+
+
+def _strokes(x: np.ndarray, y: np.ndarray, dash: tuple[float, float] | None) -> list[np.ndarray]:
+    """A line through image pixels as one piece, or as dashes of equal length: a list of (n, 2)."""
+    line = np.stack([x, y], 1)
+    if dash is None:
+        return [line]
+    stroke, gap = dash[0] * SCALE, dash[1] * SCALE
+    along = np.concatenate([[0.0], np.hypot(*np.diff(line, axis=0).T).cumsum()])
+    starts = np.arange(0.0, along[-1], stroke + gap)
+    ends = np.minimum(starts + stroke, along[-1])
+    return [np.stack([np.interp(inside, along, part) for part in (x, y)], 1)
+            for start, end in zip(starts, ends, strict=True)
+            for inside in [[start, *along[(along > start) & (along < end)], end]]]  # fmt: skip
 
 
 def _widened(bounds) -> tuple[float, float]:
@@ -177,6 +227,16 @@ def _disc(radius: float) -> tuple[Image.Image, int]:
     span = np.arange(-half, half + 1)
     distance = np.hypot(*np.meshgrid(span, span))
     return Image.fromarray((255 * np.clip(radius * SCALE + 0.5 - distance, 0, 1)).astype(np.uint8)), half
+
+
+@functools.cache
+def _marker_mask(label: int, radius: float) -> tuple[Image.Image, int]:
+    """The marker of a label as a smooth mask, and half its side."""
+    half, fine = math.ceil(radius * SCALE), 4
+    side = (2 * half + 1) * fine
+    mask = Image.new("L", (side, side))
+    marker(ImageDraw.Draw(mask), label, side / 2, side / 2, radius * fine, "white")
+    return mask.resize((2 * half + 1,) * 2, Image.Resampling.BOX), half
 
 
 def _upright(image: Image.Image, words: str, middle: float) -> None:
@@ -220,3 +280,35 @@ def enlarged(image: Image.Image, width: int) -> Image.Image:
 def framed(image: Image.Image, width: int) -> Image.Image:
     """`enlarged`, with a thin light grey line around it."""
     return ImageOps.expand(enlarged(image, width), SCALE, (EDGE,) * 3)
+
+
+def legend(image: Image.Image, box, lines: Sequence[tuple[str, str, float, tuple[float, float] | None]],
+           above: float | None = None) -> None:  # fmt: skip
+    """Write what each line is, (words, color, width, dash), on white into the upper right corner of the box; or, so many
+    pixels `above` it, into the lower right."""
+    words = font(9.5)
+    rows, widest = 15 * SCALE, max(words.getlength(name) for name, *_ in lines)
+    left = box[2] - widest - 40 * SCALE
+    top = box[1] + 5 * SCALE if above is None else box[3] - above * SCALE - rows * len(lines)
+    draw = ImageDraw.Draw(image)
+    draw.rectangle([left - 5 * SCALE, top - 2 * SCALE, box[2] - 3 * SCALE, top + rows * len(lines)], fill=PAPER)
+    for i, (name, color, width, dash) in enumerate(lines):
+        y = top + (i + 0.5) * rows
+        for part in _strokes(np.array([left, left + 26 * SCALE]), np.array([y, y]), dash):
+            draw.line(list(map(tuple, part)), fill=color, width=round(width * SCALE))
+        draw.text((left + 32 * SCALE, y), name, fill=INK, font=words, anchor="lm")
+
+
+def table(rows: Sequence[Sequence[str]]) -> Image.Image:
+    """Rows of words as a picture: the first column from the left, the others against the right."""
+    words, step, gap = font(10), 18 * SCALE, 16 * SCALE
+    widths = [max(words.getlength(row[i]) for row in rows) for i in range(len(rows[0]))]
+    edges = np.cumsum([widths[0]] + [gap + width for width in widths[1:]])
+    image = Image.new("RGB", (math.ceil(edges[-1]) + 2, step * len(rows)), PAPER)
+    draw = ImageDraw.Draw(image)
+    for i, row in enumerate(rows):
+        y = (i + 0.5) * step
+        draw.text((0, y), row[0], fill=INK, font=words, anchor="lm")
+        for text, edge in zip(row[1:], edges[1:], strict=True):
+            draw.text((edge, y), text, fill=INK, font=words, anchor="rm")
+    return image

@@ -1,44 +1,9 @@
 // LatentPad in the browser: a plane to move a point in, and the image that Python decodes there. What it draws with is in
-// canvas.js, and keepKeys in keys.js; `script` in base.py joins them.
+// canvas.js, keepKeys in keys.js, and Requests in requests.js; `script` in base.py joins them.
 
 const MARGIN = { left: 40, top: 8, right: 8, bottom: 34 }; // CSS pixels around the plane
-const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
 const FOCUS = [[14, 7, "#fff"], [14, 3.5, "#0072b2"]]; // around the ring: radius, width, color
-const PATIENCE = 4000; // ms without an answer, after which we say so
 const HINT = "Drag the ring, or use the arrow keys (Shift: larger steps, Home: the middle).";
-const SILENCE = "Python has not answered yet: it is busy, or was restarted (then run this cell again).";
-
-// One request under way; of all positions that came meanwhile, the newest is asked for next.
-class Requests {
-  constructor(send) {
-    this.send = send;
-    this.name = Math.random().toString(36).slice(2); // tells the views of one pad apart
-    this.count = 0;
-    this.underWay = null;
-    this.next = null;
-  }
-
-  ask(request) {
-    this.next = request;
-    this.pump();
-  }
-
-  pump() {
-    if (this.underWay || !this.next) return;
-    this.underWay = { ...this.next, id: `${this.name}:${++this.count}` };
-    this.next = null;
-    this.send(this.underWay);
-  }
-
-  // The request that this id answers, or null if it was another view's, or Python's own move.
-  answered(id) {
-    if (!this.underWay || this.underWay.id !== id) return null;
-    const done = this.underWay;
-    this.underWay = null;
-    this.pump();
-    return done;
-  }
-}
 
 class Pad {
   constructor(model, el) {
@@ -131,13 +96,13 @@ class Pad {
     context.font = `11px ${getComputedStyle(this.root).fontFamily}`;
     context.fillStyle = colors.paper;
     context.fillRect(left, top, width, height);
-    this.drawTicks(context, colors, background !== "images");
+    this.drawTicks(context, colors, !background.includes("images"));
     context.save();
     context.beginPath();
     context.rect(left, top, width, height);
     context.clip();
-    if (background === "images" && this.grid) context.drawImage(this.grid, left, top, width, height);
-    if (background === "points") this.drawPoints(context, colors);
+    if (background.includes("images") && this.grid) context.drawImage(this.grid, left, top, width, height);
+    if (background.includes("points")) this.drawPoints(context, colors);
     context.restore();
     this.drawFrame(context, colors);
     this.drawLegend(colors);

@@ -1,6 +1,7 @@
 """LatentPad: drag a point through a plane of the latent space, and see what the model decodes there."""
 
 import io
+import math
 from collections.abc import Sequence
 
 import anywidget
@@ -11,14 +12,14 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from .base import HERE, Explorer, describe, reported, script
-from .drawing import INK, OUTLINES, PALETTE, RING, SCALE, Plane, beside, captioned, font, framed, marker, number
+from .drawing import INK, OUTLINES, PALETTE, PAPER, RING, SCALE, Plane, beside, captioned, font, framed, marker, number
 from .model import ImageDecoder, latent_name
 from .pixels import encode_png, tile, to_pil
 
 __all__ = ["LatentPad", "LatentPlane"]
 
 MOST_POINTS = 2000
-BACKGROUNDS = ("points", "images", "none")
+BACKGROUNDS = ("points", "points on images", "images", "none")
 
 
 class LatentPlane:
@@ -76,14 +77,16 @@ class LatentPad(Explorer, anywidget.AnyWidget):
         model: anything with `latents` and `decode(z, y=None)` giving mean images in [0, 1]; a VAE, say.
         x: examples to encode and show on the pad, (n, *shape); needs `model.encode(x, y=None)`.
         y: their labels, (n,) int64: the condition where the model has one, else only color and marker.
-        extent: the pad reaches from −extent to extent in both directions.
+        extent: the pad reaches from −extent to extent in both directions; by default to 3, which suits a prior
+            N(0, I), or as far as the points, where many of them lie beyond (an autoencoder has no prior to keep them in).
         points: points to show, already encoded, (n, latents); instead of x.
         labels: labels of the points, (n,) int64; `y` by default.
         size: side of the pad in CSS pixels.
         axes, origin: which plane, for more than two latents; see `LatentPlane`.
         classes: number of labels of a conditional model, `model.classes` by default: shows a choice of label.
         names: what to call the labels 0, 1, …
-        background: "points", "images" (a grid of decoded images) or "none"; by default points, where there are any.
+        background: "points", "images" (a grid of decoded images), "points on images" (what is decoded where no example
+            lies?) or "none"; by default points, where there are any.
 
     Attributes:
         position: (a, b) in the plane; set it to move the point.
@@ -97,7 +100,7 @@ class LatentPad(Explorer, anywidget.AnyWidget):
         ValueError: it decodes no images, has one latent, or arguments do not fit.
     """
 
-    _esm = script("keys.js", "canvas.js", "latent_pad.js")
+    _esm = script("keys.js", "canvas.js", "requests.js", "latent_pad.js")
     _css = HERE / "latent_pad.css"
 
     position = traitlets.Tuple(traitlets.Float(), traitlets.Float(), default_value=(0.0, 0.0)).tag(sync=True)
@@ -113,7 +116,7 @@ class LatentPad(Explorer, anywidget.AnyWidget):
         model,
         x: Tensor | None = None,
         y: Tensor | None = None,
-        extent: float = 3.0,
+        extent: float | None = None,
         points: Tensor | None = None,
         labels: Tensor | None = None,
         size: int = 340,
@@ -127,14 +130,15 @@ class LatentPad(Explorer, anywidget.AnyWidget):
         self.decoder = ImageDecoder(model, "LatentPad", classes, encodes=x is not None)
         if self.decoder.latents < 2:
             raise ValueError("LatentPad shows a plane, and this model has one latent; use LatentSliders")
-        if not extent > 0 or not 120 <= size <= 1200:
+        if (extent is not None and not extent > 0) or not 120 <= size <= 1200:
             raise ValueError(f"extent must be positive and size 120 … 1200, got extent={extent} and size={size}")
         if x is not None and points is not None:
             raise ValueError("give x (examples to encode) or points (already encoded), not both")
         self.plane = LatentPlane(self.decoder.latents, axes, origin)
-        self.extent, self.size = float(extent), int(size)
+        self.size = int(size)
         points = self.decoder.encode(x, y) if x is not None else points
         self._keep_points(points, y if labels is None else labels)
+        self.extent = self._reach() if extent is None else float(extent)
         self._name_labels(names)
         self._grids: dict[int | None, bytes] = {}
         super().__init__()
@@ -166,6 +170,14 @@ class LatentPad(Explorer, anywidget.AnyWidget):
                 raise ValueError(f"labels must be {len(points)} integers in 0 … 255, one for each point")
             self.labels = labels[some].numpy()
 
+    def _reach(self) -> float:
+        """3, or, where more than a twentieth of the points lie beyond, as far as the farthest, in round numbers."""
+        if self.points is None or np.quantile(np.abs(self.points).max(1), 0.95) <= 3:
+            return 3.0
+        farthest = 1.02 * float(np.abs(self.points).max())
+        grain = 10 ** math.floor(math.log10(farthest)) / 10
+        return math.ceil(farthest / grain) * grain
+
     def _name_labels(self, names: Sequence[str] | None) -> None:
         used = 0 if self.labels is None else int(self.labels.max()) + 1
         count = max(used, self.decoder.classes or 0)
@@ -183,7 +195,7 @@ class LatentPad(Explorer, anywidget.AnyWidget):
             "labels": b"" if self.labels is None else self.labels.astype(np.uint8).tobytes(),
             "legend": [[label, self.names[label]] for label in present],
             "classes": self.names[: self.decoder.classes] if self.decoder.classes else [],
-            "backgrounds": [b for b in BACKGROUNDS if b != "points" or self.points is not None],
+            "backgrounds": [b for b in BACKGROUNDS if "points" not in b or self.points is not None],
             "palette": list(PALETTE),
             "ring": [list(stroke) for stroke in RING],
             "outlines": [[list(corner) for corner in outline] for outline in OUTLINES],
@@ -205,7 +217,7 @@ class LatentPad(Explorer, anywidget.AnyWidget):
     @traitlets.observe("background", "label")
     @reported
     def _draw_grid(self, _=None) -> None:
-        if self.background != "images":
+        if "images" not in self.background:
             return
         if self._condition not in self._grids:
             self._grids[self._condition] = self._decode_grid()
@@ -310,12 +322,13 @@ class LatentPad(Explorer, anywidget.AnyWidget):
         span = (-self.extent, self.extent)
         plane = Plane(self.size, None, span, span, *self.plane.names)
         image, draw = plane.sheet()
-        if self.background == "images" and self._grid:
+        if "images" in self.background and self._grid:
             self._paste_grid(image, plane)
-        elif self.background == "points" and self.points is not None:
+        if "points" in self.background and self.points is not None:
             labels = np.zeros(len(self.points), int) if self.labels is None else self.labels
             for point, label in zip(self.points, labels, strict=True):
                 if np.abs(point).max() <= self.extent:
+                    marker(draw, int(label), *plane.at(*point), radius=3.4, color=PAPER)
                     marker(draw, int(label), *plane.at(*point), radius=2.6)
         x, y = plane.at(*self.position)
         for radius, width, color in RING:

@@ -67,7 +67,8 @@ class ImageDecoder:
     """Decodes points to uint8 images, in evaluation mode, without gradients, on the model's device.
 
     Args:
-        model: anything with `latents` and `decode(z, y=None) -> (batch, *shape)`, mean images in [0, 1].
+        model: anything with `latents` and `decode(z, y=None) -> (batch, *shape)`, mean images in [0, 1]; a generator
+            that says `generate` instead will do.
         explorer: whose name error messages bear.
         classes: number of labels of a conditional model; by default `model.classes`.
         encodes: whether `encode(x, y=None) -> (batch, latents)` is needed too.
@@ -85,6 +86,8 @@ class ImageDecoder:
     def __init__(self, model: object, explorer: str, classes: int | None = None, encodes: bool = False):
         wanted = ("decode", "latents", "encode") if encodes else ("decode", "latents")
         missing = [name for name in wanted if not hasattr(model, name)]
+        if missing == ["decode"] and hasattr(model, "generate"):
+            missing = []
         if missing:
             raise TypeError(f"{explorer} needs a model with {', '.join(wanted)} (a dgmcourse.core.Latent, such as a VAE); "
                             f"{type(model).__name__} has no {' and no '.join(missing)}")  # fmt: skip
@@ -122,7 +125,8 @@ class ImageDecoder:
             raise ValueError(f"z must have shape (batch, {self.latents}), got {tuple(z.shape)}")
         y = self._labels(y, len(z))
         with evaluating(self.model):
-            return self.model.decode(z) if y is None else self.model.decode(z, y)
+            decode = self.model.decode if hasattr(self.model, "decode") else self.model.generate
+            return decode(z) if y is None else decode(z, y)
 
     def decode(self, z: Tensor | np.ndarray | Sequence, y: Tensor | int | None = None) -> np.ndarray:
         """(batch, latents) -> uint8 (batch, height, width, channels); y is one label, or one for each."""

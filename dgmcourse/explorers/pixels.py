@@ -1,5 +1,6 @@
 """From tensors of images to bytes that a browser shows: uint8 arrays, tiles of many images, PNG."""
 
+import functools
 import io
 import math
 
@@ -8,7 +9,18 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-__all__ = ["EDGE", "bordered", "encode_png", "enlarge", "image_shape", "small_png", "tile", "to_pil", "to_uint8"]
+__all__ = [
+    "EDGE",
+    "bordered",
+    "encode_drawing",
+    "encode_png",
+    "enlarge",
+    "image_shape",
+    "small_png",
+    "tile",
+    "to_pil",
+    "to_uint8",
+]
 
 EDGE = 224  # the light grey around images: paper on paper must be told apart
 
@@ -102,6 +114,28 @@ def encode_png(image: np.ndarray | Image.Image, effort: int = 1) -> bytes:
     picture = to_pil(image) if isinstance(image, np.ndarray) else image
     picture.save(buffer, format="PNG", compress_level=effort)
     return buffer.getvalue()
+
+
+def encode_drawing(
+    image: Image.Image, colors: tuple[str, ...] | None = None, flat: tuple[tuple[int, int, int], ...] = ()
+) -> bytes:
+    """PNG bytes of a drawing, quicker and smaller than `encode_png`'s: in greys, these few colors ("#rrggbb") and their
+    paler shades, and `flat` ones (r, g, b) without; or, without colors, in the 256 that suit it best."""
+    if colors is None:
+        return encode_png(image.quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE))
+    return encode_png(image.quantize(palette=_palette(colors, flat), dither=Image.Dither.NONE))
+
+
+@functools.cache
+def _palette(colors: tuple[str, ...], flat: tuple[tuple[int, int, int], ...] = ()) -> Image.Image:
+    """Greys from black to white, every color in steps to white, which the edges of lines need, and flat colors."""
+    shades = [(grey,) * 3 for grey in range(0, 256, 17)] + [(EDGE,) * 3, *flat]
+    for color in colors:
+        rgb = [int(color[i : i + 2], 16) for i in (1, 3, 5)]
+        shades += [tuple(round(255 + part / 4 * (c - 255)) for c in rgb) for part in (4, 3, 2, 1)]
+    holder = Image.new("P", (1, 1))
+    holder.putpalette([value for shade in shades for value in shade])
+    return holder
 
 
 def small_png(image: Image.Image, limit: int = 30_000) -> bytes:

@@ -8,7 +8,17 @@ import torch
 from PIL import Image
 
 from dgmcourse.explorers.drawing import OUTLINES, PALETTE, Plane, ticks
-from dgmcourse.explorers.pixels import EDGE, bordered, encode_png, enlarge, image_shape, small_png, tile, to_uint8
+from dgmcourse.explorers.pixels import (
+    EDGE,
+    bordered,
+    encode_drawing,
+    encode_png,
+    enlarge,
+    image_shape,
+    small_png,
+    tile,
+    to_uint8,
+)
 
 
 def test_values_become_bytes_and_are_clipped():
@@ -112,3 +122,78 @@ def test_every_color_has_a_marker_of_its_own():
 def test_a_plane_without_a_height_is_square():
     left, top, right, bottom = Plane(300, None, (-3, 3), (-3, 3), "a", "b").box
     assert bottom - top == pytest.approx(right - left, abs=1)
+
+
+# --- drawing ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def plane():
+    return Plane(300, 200, (0, 10), (0, 1), "a", "b")
+
+
+def row_at(image, plane, y):
+    """The pixels along the plane at this height, (columns, 3)."""
+    left, _, right, _ = plane.box
+    return np.asarray(image)[round(float(plane.at(0, y)[1])), round(left) + 2 : round(right) - 2]
+
+
+def test_dashes_and_gaps_have_the_lengths_asked_for(plane):
+    image, pen = plane.sheet()
+    plane.curve(pen, [0, 3, 10], [0.55, 0.55, 0.55], "#ff0000", 2, dash=(10, 5))  # shown pixels: twice as many drawn
+    red = (row_at(image, plane, 0.55) == [255, 0, 0]).all(-1)
+    changes = np.flatnonzero(np.diff(red.astype(int)))
+    lengths = np.diff(changes)
+    assert len(changes) > 20
+    assert all(abs(a - b) <= 2 for a, b in zip(lengths[::2], [lengths[0]] * len(lengths), strict=False))
+    assert lengths[0] + lengths[1] == pytest.approx(30, abs=1)
+    assert red.mean() == pytest.approx(2 / 3, abs=0.06)
+
+
+def test_bars_stand_on_zero_and_reach_their_heights(plane):
+    image, pen = plane.sheet()
+    plane.bars(pen, [1, 3, 5, 7], [0.25, 0.0, 0.75], "#0000ff")
+
+    def blue(x, y):
+        return image.getpixel(tuple(round(float(value)) for value in plane.at(x, y))) == (0, 0, 255)
+
+    assert [blue(2, 0.2), blue(2, 0.3), blue(4, 0.02), blue(6, 0.7), blue(6, 0.8), blue(8, 0.02)] == [True, False, False, True, False, False]  # fmt: skip
+
+
+def test_what_leaves_the_axes_is_cut_off_and_what_is_inside_stays(plane):
+    image, pen = plane.sheet()
+    fresh = np.asarray(plane.sheet()[0])
+    plane.curve(pen, [5, 5], [-1, 2], "#ff0000", 3)
+    plane.curve(pen, [-5, 15], [0.3, 0.3], "#ff0000", 3)
+    drawn = np.array(image)
+    cut = np.asarray(plane.clip(image))
+    left, top, right, bottom = (round(edge) for edge in plane.box)
+    outside = np.ones(cut.shape[:2], bool)
+    outside[top : bottom + 1, left : right + 1] = False
+    assert (cut[outside] == fresh[outside]).all()
+    assert (cut[~outside] == drawn[~outside]).all()
+    assert (drawn[outside] != fresh[outside]).any()
+
+
+def test_every_stamp_has_its_own_color_and_shape(plane):
+    image, _ = plane.sheet()
+    xy = np.array([[2, 0.5], [5, 0.5], [8, 0.5], [20, 0.5]])  # the last lies outside
+    colors = np.array([[200, 0, 0], [0, 200, 0], [0, 0, 200], [9, 9, 9]])
+    plane.stamp(image, xy, colors, np.array([0, 1, 2, 0]), radius=5)
+    pixels = np.asarray(image)
+    counts = [int((pixels == color).all(-1).sum()) for color in colors.tolist()]
+    for (x, y), color in zip(xy[:3].tolist(), colors.tolist(), strict=False):
+        assert image.getpixel(tuple(round(float(value)) for value in plane.at(x, y))) == tuple(color)
+    assert counts[3] == 0
+    disc, square, triangle, _ = (count / 10**2 for count in counts)  # of a radius of 10 image pixels
+    assert disc == pytest.approx(3.06, abs=0.35)  # a polygon of 16 corners
+    assert square == pytest.approx(2, abs=0.35)
+    assert triangle == pytest.approx(1.3, abs=0.3)
+
+
+def test_a_drawing_in_few_colors_keeps_them(plane):
+    image, pen = plane.sheet()
+    plane.curve(pen, [0, 10], [0.1, 0.9], "#d55e00", 3)
+    shown = np.asarray(Image.open(io.BytesIO(encode_drawing(image, ("#d55e00",)))).convert("RGB")).astype(int)
+    assert ((np.asarray(image) == [0xD5, 0x5E, 0]).all(-1) == (shown == [0xD5, 0x5E, 0]).all(-1)).all()
+    assert np.abs(shown - np.asarray(image)).max() <= 17  # greys, a step away at most

@@ -7,10 +7,11 @@ from latent_models import Blobs, four_groups
 from traitlets import TraitError
 
 from dgmcourse.core import Space
+from dgmcourse.data import digits
 from dgmcourse.explorers import LatentPad, LatentPlane
 from dgmcourse.explorers.drawing import Plane
 from dgmcourse.explorers.pixels import EDGE
-from dgmcourse.models import VAE
+from dgmcourse.models import VAE, Autoencoder
 
 
 def move(pad, position, identity="view:1", **more):
@@ -176,6 +177,60 @@ def test_the_grid_shows_each_cell_decoded_at_its_middle():
     cell = grid[3 * 17 : 3 * 17 + 16, 10 * 17 : 10 * 17 + 16]
     expected = model.decode(torch.tensor(middle[None], dtype=torch.float32))[0, 0].numpy()
     assert np.abs(cell - 255 * (1 - expected)).max() <= 1
+
+
+def far_apart(model, x):
+    """An autoencoder whose codes lie far from the origin, as they do after training: no prior holds them there."""
+    codes = model.encode(x).detach()
+    with torch.no_grad():
+        last = [layer for layer in model.encoder.modules() if isinstance(layer, torch.nn.Linear)][-1]
+        last.weight.mul_(40 / codes.abs().max())
+        last.bias.mul_(40 / codes.abs().max())
+    return model
+
+
+@pytest.mark.parametrize("networks", [{"hidden": (16,)}, {"hidden": ()}, {"hidden": (16,), "channels": (4,)}])
+@pytest.mark.parametrize("levels", [2, 17])
+def test_an_autoencoders_codes_and_images_are_shown_as_far_as_they_reach(networks, levels):
+    torch.manual_seed(0)
+    data = digits(levels=levels)
+    model = far_apart(Autoencoder(data.space, 2, **networks), data.test)
+    pad = LatentPad(model, data.test, data.test_labels, background="points on images")
+    codes = model.encode(data.test).detach()
+    assert pad.extent >= codes.abs().max()
+    assert pad.extent == pytest.approx(41, abs=1.01)
+    np.testing.assert_allclose(pad.points, codes.numpy(), rtol=1e-5)
+    pad.position = tuple(codes[7].tolist())
+    expected = 1 - model.decode(codes[7:8])[0, 0].detach().clamp(0, 1).numpy()
+    assert np.abs(decoded(pad.answer)[..., 0] - 255 * expected).max() <= 0.51
+    assert pad.nearest == str(int(data.test_labels[7]))
+    assert f"from −{pad.extent:g} to {pad.extent:g}, with 297 encoded examples of 10 classes" in pad.alt
+
+
+def test_points_are_drawn_on_images_and_alone():
+    points = torch.tensor([[1.0, 1.0], [-2.0, 0.5]])
+    pad = LatentPad(Blobs(), points=points)
+    assert "points on images" in pad.get_state("_setup")["_setup"]["backgrounds"]
+    assert "points on images" not in LatentPad(Blobs()).get_state("_setup")["_setup"]["backgrounds"]
+    plane = Plane(pad.size, None, (-3, 3), (-3, 3), *pad.plane.names)
+    color = (0x33, 0x22, 0x88)  # of label 0
+    seen = {}
+    for background in ("points", "images", "points on images"):
+        pad.background = background
+        picture = pad.picture()
+        seen[background] = [picture.getpixel(tuple(map(round, plane.at(*point)))) == color for point in points.tolist()]
+    assert seen == {"points": [True] * 2, "images": [False] * 2, "points on images": [True] * 2}
+    assert pad._grid.startswith(b"\x89PNG")
+
+
+def test_the_pad_reaches_to_three_unless_many_points_lie_beyond():
+    generator = torch.Generator().manual_seed(0)
+    prior = torch.randn(1000, 2, generator=generator)
+    assert LatentPad(Blobs()).extent == 3
+    assert LatentPad(Blobs(), points=prior).extent == 3  # a few of a thousand lie beyond three
+    assert LatentPad(Blobs(), points=4.13 * prior / prior.abs().max()).extent == 3
+    assert LatentPad(Blobs(), points=torch.tensor([[2.0, -27.0]])).extent == 28
+    assert LatentPad(Blobs(), points=torch.tensor([[2.0, -27.0]]), extent=5).extent == 5
 
 
 def test_a_conditional_model_gets_the_chosen_label_and_its_own_grid():

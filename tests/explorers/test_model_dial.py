@@ -12,7 +12,15 @@ import torch
 from latent_models import Blobs, four_groups
 from PIL import Image
 
-from dgmcourse.explorers import InterpolationStrip, LatentPad, LatentSliders, ModelDial, TrajectoryPlayer
+from dgmcourse.explorers import (
+    EMStepper,
+    FitByHand,
+    InterpolationStrip,
+    LatentPad,
+    LatentSliders,
+    ModelDial,
+    TrajectoryPlayer,
+)
 
 NUMBERS = {0.5: {"rate (nats)": 20.0, "distortion (nats)": 60.0}, 4.0: {"rate (nats)": 5.0, "distortion (nats)": 80.0}}
 
@@ -116,6 +124,9 @@ EVERY = {
     "player, points": lambda: TrajectoryPlayer([torch.randn(2000, 2) for _ in range(5)], data=torch.randn(500, 2)),
     "player, text": lambda: TrajectoryPlayer([torch.randint(0, 26, (8, 300))] * 4, text="abcdefghijklmnopqrstuvwxyz"),
     "dial": lambda: ModelDial({0.5: Blobs(), 4.0: Blobs()}, X, numbers=NUMBERS),
+    "fit by hand": lambda: FitByHand(),
+    "fit by hand, one Gaussian": lambda: FitByHand(components=1),
+    "EM": lambda: EMStepper(torch.randn(1000, 2), 8),
 }
 
 
