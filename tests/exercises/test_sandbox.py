@@ -14,6 +14,7 @@ import pytest
 import torch
 from demo import verdict
 
+from dgmcourse.exercises import all_exercises
 from dgmcourse.exercises.engine.judging import judge
 
 
@@ -97,6 +98,18 @@ def test_a_right_answer_that_is_careless_still_passes():
         return value
 
     assert verdict(right_but_careless)
+
+
+def test_numpy_where_gradients_are_asked_for_gets_advice_that_helps():
+    """torch itself says "use tensor.detach().numpy()", after which the gradient would be missing."""
+    (exercise,) = (one for one in all_exercises() if one.name == "latent/marginal")
+    for answer in (
+        lambda weights, log_likelihood: np.logaddexp.reduce(weights.log() + log_likelihood.numpy(), axis=-1),
+        lambda weights, log_likelihood: np.log(weights) + log_likelihood,
+    ):
+        message = judge(exercise, answer).message
+        assert "Stay in torch, and return a tensor" in message
+        assert "detach" not in message
 
 
 def test_checks_work_within_no_grad_and_inference_mode():

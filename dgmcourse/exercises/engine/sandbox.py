@@ -183,6 +183,8 @@ def _in_words(error: BaseException, owner: Callable, limit: float) -> str:
         return f"It calls exit(){place}, which would end the notebook. Use `return` to hand back your answer."
     if isinstance(error, MemoryError) or ("alloc" in said.lower() and "memory" in said.lower()):
         return f"It asks for more memory than there is{place.rstrip(',')}. Which tensor is so large, and why?"
+    if "numpy()" in said and "requires grad" in said:  # torch's own advice, detach(), would lose what is asked for
+        return f"It goes over to NumPy{place} where gradients are lost. Stay in torch, and return a tensor."
     said = said.rstrip(".")
     return f"It stops{place} with {type(error).__name__}{': ' + said if said else ''}."
 
