@@ -649,7 +649,7 @@ print(
 )
 
 # %% [markdown]
-# Training longer made it *worse*, and neither the loss nor the reconstructions say so.
+# Lower is more likely: these strays beat most of the images, by many nats. And training longer made it *worse*, while neither the loss nor the reconstructions say so.
 #
 # **Diagnosis.** The weights that make twelve images stable make other states stable too: mixtures, in which the hidden units of several images are on at once. Nothing in CD-1 objects. Its negatives start at the data and take one step, so they never come to such a place, and the negative phase cannot raise a valley that it has never seen. The
 # likelihood would have told us, but nobody looks at it: $Z$ is unknown, as a rule.
@@ -713,12 +713,12 @@ show(
     plots.plot_curves(
         {name: tuple(zip(*points, strict=True)) for name, points in drift.items()}, "step", "probability far away"
     ),
-    alt="The same curves, continued with persistent chains from step 3000 on: within a hundred steps all three fall to almost 0, and stay there.",
+    alt="The same curves, continued with persistent chains from step 3000 on: within two hundred steps all three fall to almost 0, and stay there.",
 )
 memory_table(judged_again, "The same machines after 1,000 steps of PCD-1")
 
 # %% [markdown]
-# The chains fall into the far valleys at once, and within a hundred steps these are filled up: most probability now lies on the images, and reconstructions are as good as before. Repaired, not cured. The KL says that some images are still much less likely than others: the weights have become so large that even 1,000 chains seldom cross from one
+# The chains fall into the far valleys at once, and within two hundred steps these are filled up: most probability now lies on the images, and reconstructions are as good as before. Repaired, not cured. The KL says that some images are still much less likely than others: the weights have become so large that even 1,000 chains seldom cross from one
 # valley to the next, so nobody weighs them against each other. Chains from noise, too, may be caught for long in places whose probability is small. It is better to begin with chains that persist, and to make steps so small that they can keep up. Learn two things from this lab: reconstructions prove nothing; and start some chains from noise, always.
 #
 # ## 6. Digits
@@ -735,7 +735,7 @@ print(f"independent pixels:   {evaluation.average_log_prob(independent, digits.t
 print(f"your RBM, 16 hidden:  {evaluation.average_log_prob(small, digits.test)}")
 
 # %% [markdown]
-# Seven nats better than independent pixels, and this is no bound: it is the likelihood itself, to the last digit. (The VAE of lesson 04 *proves* about as much, with eight latents and some hundred thousand weights; this one has 1,104.) These images are alike and full of wobbles, so that chains which start at one soon find their way to others: here CD is no worse than PCD, as you may try.
+# Seven nats better than independent pixels, and this is no bound: it is the likelihood itself, to the last digit. (The VAE of lesson 04 *proves* about as much, with eight latents and well over a hundred thousand weights; this one has 1,104.) These images are alike and full of wobbles, so that chains which start at one soon find their way to others: here CD is no worse than PCD, as you may try with your `PersistentRBM`.
 #
 # More hidden units make a better model, and put $Z$ out of reach: the smaller side of 64 pixels and 256 hidden units has $2^{64}$ states.
 
@@ -1097,7 +1097,7 @@ show(
 card = zoo.card("rbm-mnist")
 training = f"{card['training_seconds'] / 60:.0f} min, {card['hardware']}"
 rows = [
-    (card["about"], what, f"{number['kind']} {number['value']:.2f} {number.get('unit', 'nats')}", training)
+    (card["about"], what, f"{number['kind']} {number['value']:.2f} ± {number['standard_error']:.2f} nats", training)
     for what, number in card["numbers"].items()
 ]
 rows += [
@@ -1106,13 +1106,22 @@ rows += [
 ]
 Table(("model", "what", "test images", "training, or source"), rows, "MNIST")
 
+# %% [markdown]
+# All three agree within their uncertainty: persistent chains, one sweep a step, come as far as the machine of 2008, which made 25 sweeps a step (CD-25). It was with such numbers that RBMs could first be compared with other models at all.
+
 # %%
 dreamer = dreamer.to(device)
 torch.manual_seed(3)
 *_, dreams = dreamer.trajectory(24)
 show(
     plots.plot_images(dreams, columns=12, scale=0.6),
-    alt="Twenty-four dreams of the machine with 500 hidden units after its last sweep: most are digits, thick and whole; a few are between two.",
+    alt="Twenty-four dreams of the machine with 500 hidden units after its last sweep: most are digits that can be read, thin and thick ones; a few fall apart.",
+)
+with torch.no_grad():
+    busy = dreamer.encode(dreams).mean(0).argsort(descending=True)
+show(
+    plots.plot_filters(dreamer.weight.T[busy[:36]].view(-1, 28, 28), columns=12, scale=0.6),
+    alt="The 36 busiest receptive fields, 28×28 each. A few cover the place of a whole digit; most are empty but for a small patch at one place: a short piece of stroke.",
 )
 
 # %% [markdown]
