@@ -4,6 +4,7 @@ from .conditions import one_hot
 from .convolutional import ConvDecoder, ConvEncoder
 from .dense import ACTIVATIONS, MLP
 from .initial import he_initialized
+from .masked import MaskedLinear, MaskedMLP, autoregressive_masks
 from .spectral import SpectralNorm, spectrally_normalized
 
 __all__ = [
@@ -11,7 +12,10 @@ __all__ = [
     "MLP",
     "ConvDecoder",
     "ConvEncoder",
+    "MaskedLinear",
+    "MaskedMLP",
     "SpectralNorm",
+    "autoregressive_masks",
     "he_initialized",
     "one_hot",
     "spectrally_normalized",
