@@ -12,6 +12,7 @@ _HOMES = {
         "DBM",
         "DBN",
         "GAN",
+        "MADE",
         "PPCA",
         "RBM",
         "VAE",

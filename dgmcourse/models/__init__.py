@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from ..core import GenerativeModel
+from .autoregressive import MADE
 from .baselines import ClassConditionalGaussian, Gaussian, IndependentPixels, KernelDensity
 from .boltzmann import DBM, DBN, RBM, BoltzmannMachine
 from .gan import GAN
@@ -14,6 +15,7 @@ __all__ = [
     "DBM",
     "DBN",
     "GAN",
+    "MADE",
     "MODELS",
     "PPCA",
     "RBM",
@@ -48,6 +50,7 @@ MODELS: dict[str, type[GenerativeModel]] = {
         DBM,
         VAE,
         GAN,
+        MADE,
     )
 }
 

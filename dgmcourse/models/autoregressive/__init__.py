@@ -1,6 +1,7 @@
 """Autoregressive models: the chain rule, one entry after the other."""
 
 from .base import Autoregressive, raster_order
+from .made import MADE
 from .sampling import filtered
 
-__all__ = ["Autoregressive", "filtered", "raster_order"]
+__all__ = ["MADE", "Autoregressive", "filtered", "raster_order"]

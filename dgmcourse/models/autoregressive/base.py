@@ -81,9 +81,12 @@ class Autoregressive(GenerativeModel):
 
     # --- the chain rule --------------------------------------------------------------------------------------------
 
-    def log_conditionals(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """log p(x_i | the entries before it), the terms of the chain rule: (batch, *shape) -> (batch, dim), nats."""
-        logits = widened(self.logits(x, y))
+    def log_conditionals(self, x: Tensor, y: Tensor | None = None, **choice) -> Tensor:
+        """log p(x_i | the entries before it), the terms of the chain rule: (batch, *shape) -> (batch, dim), nats.
+
+        `choice` is handed on to `logits`, of families that have more than one answer.
+        """
+        logits = widened(self.logits(x, y, **choice))
         values = self.levels_of(x)
         if self.space.levels == 2:  # one logistic instead of a softmax over two
             return F.logsigmoid((logits[..., 1] - logits[..., 0]) * (2 * values - 1))
@@ -134,9 +137,11 @@ class Autoregressive(GenerativeModel):
         if y is not None and self.classes is None:
             raise ValueError(f"this {type(self).__name__} is not conditional, but y was given; build it with classes=…")
         filtered(torch.zeros(1, 2, device="cpu"), temperature, top_k, top_p)  # bad settings are refused at once
-        state, known = self._start(n, given)
-        score = self.scorer(n, y)
-        yield from self._walk(state, known, self.order, score, (temperature, top_k, top_p))
+        yield from self._walks(*self._start(n, given), y, (temperature, top_k, top_p))
+
+    def _walks(self, state: Tensor, known: Tensor, y: Tensor | None, sampling: tuple) -> Iterator[Tensor]:
+        """All samples visit their entries in the same order, unless a family knows several."""
+        yield from self._walk(state, known, self.order, self.scorer(len(state), y), sampling)
 
     def _walk(self, state: Tensor, known: Tensor, order: Tensor, score: Scorer, sampling: tuple) -> Iterator[Tensor]:
         """Visit the entries in order, drawing those that are not known: yields (n, *shape) after each."""
