@@ -10,7 +10,7 @@ from torch.nn.utils import parametrize
 
 from dgmcourse.core import Space
 from dgmcourse.data import digits, toy
-from dgmcourse.evaluation import mode_coverage
+from dgmcourse.evaluation import ModeCoverage, mode_coverage
 from dgmcourse.models import GAN
 from dgmcourse.models.gan import two_time_scales
 from dgmcourse.models.gan.objectives import OBJECTIVES
@@ -222,18 +222,33 @@ def test_labels_decide_what_is_generated():
     assert max(range(4), key=scores.__getitem__) == 0
 
 
-def test_all_eight_modes_are_found():
-    """What benchmarks/gan_eight_gaussians.py measures over five seeds, in small."""
+def coverage_of_eight_gaussians(seed: int, **training) -> ModeCoverage:
     data = toy("eight_gaussians")
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     model = GAN(data.space, 2, activation="tanh")
-    fit(model, data, steps=1000, schedule="cosine", ema=0.99, optimizer=two_time_scales(2e-3, betas=(0.5, 0.99)),
-        progress=False)  # fmt: skip
-    torch.manual_seed(0)
-    found = mode_coverage(model.sample(5000), data.truth)
-    assert found.inside > 0.95
-    assert float(found.shares.min()) > 0.08
-    assert float(found.spread.min()) > 0.5
+    fit(model, data, **training, batch_size=128, seed=seed, progress=False)
+    torch.manual_seed(seed)
+    return mode_coverage(model.sample(10_000), data.truth)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1])
+def test_all_eight_modes_are_found_and_hardly_a_sample_lies_elsewhere(seed):
+    """benchmarks/gan_eight_gaussians.py, five seeds: 98.8 % to 99.3 % inside (98.9 % of the data), 10.4 % or more a mode."""
+    optimizer = two_time_scales(1e-3, betas=(0.5, 0.99))
+    found = coverage_of_eight_gaussians(seed, steps=2500, schedule="cosine", ema=0.998, optimizer=optimizer)
+    assert found.inside >= 0.97
+    assert float(found.shares.min()) >= 0.09
+    assert float(found.spread.min()) > 0.6
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_generator_that_hurries_collapses(seed):
+    """The same GAN; two modes or more are lost in five of the benchmark's five seeds, and here four or five are."""
+    optimizer = two_time_scales(generator=5e-3, critic=5e-4, betas=(0.9, 0.999))
+    found = coverage_of_eight_gaussians(seed, steps=800, optimizer=optimizer)
+    assert found.found() <= 6
+    assert float(found.shares.max()) > 0.2
 
 
 @pytest.mark.slow
