@@ -243,6 +243,14 @@ def test_every_built_lesson_stands_in_the_readmes_table():
         assert "planned" not in row, f"lesson {number} is there: its row needs its measured numbers"
 
 
+def test_everything_that_the_package_reads_is_installed_with_it():
+    """A file that is no module reaches a wheel only where pyproject.toml names it."""
+    patterns = tomllib.loads(read("pyproject.toml"))["tool"]["setuptools"]["package-data"]["dgmcourse"]
+    named = {path for pattern in patterns for path in (ROOT / "dgmcourse").glob(pattern)}
+    others = [path for path in tracked() if ROOT / "dgmcourse" in path.parents and path.suffix != ".py"]
+    assert [str(path.relative_to(ROOT)) for path in others if path not in named] == []
+
+
 def test_python_files_can_be_read_in_one_sitting():
     long = {
         str(path.relative_to(ROOT)): lines

@@ -27,6 +27,7 @@ class Dataset:
         transform: applied to every training batch (dynamic binarization, say); `valid` and `test` are fixed.
         truth: the true density, where it is known: an object with `log_prob(x)` and `entropy`.
         valid_factors, test_factors: like `factors`, of the other two splits.
+        alphabet: of text, the characters that tokens stand for: token i is the i-th.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Dataset:
     truth: object | None = None
     valid_factors: dict[str, Tensor] | None = None
     test_factors: dict[str, Tensor] | None = None
+    alphabet: str | None = None
 
     def __post_init__(self):
         for split in SPLITS:
@@ -58,8 +60,40 @@ class Dataset:
                     raise ValueError(f"{self.name}.{field}[{factor!r}] must have shape ({len(x)},), "
                                      f"got {tuple(values.shape)}")  # fmt: skip
 
+        if self.alphabet is not None and (self.space.kind, self.space.levels) != ("tokens", len(self.alphabet)):
+            raise ValueError(f"an alphabet of {len(self.alphabet)} characters needs as many tokens, got {self.space}")
+
     def __repr__(self):
         return f"{self.name}: {len(self.train)} / {len(self.valid)} / {len(self.test)} examples in {self.space}"
+
+    def encode_text(self, characters: str) -> Tensor:
+        """Text as tokens: int64 (characters,).
+
+        Raises:
+            ValueError: the dataset is no text, or its alphabet lacks a character; the message names it.
+        """
+        place = {character: i for i, character in enumerate(self._alphabet())}
+        unknown = "".join(sorted(set(characters) - set(place)))
+        if unknown:
+            raise ValueError(f"{self.name} has no {unknown!r}; its characters are {self.alphabet!r}")
+        return torch.tensor([place[character] for character in characters], dtype=torch.int64)
+
+    def decode_text(self, tokens: Tensor) -> str:
+        """Tokens (characters,) as text; the inverse of `encode_text`.
+
+        Raises:
+            ValueError: the dataset is no text, or tokens are of another shape or out of range.
+        """
+        alphabet = self._alphabet()
+        if tokens.ndim != 1 or (len(tokens) and not 0 <= int(tokens.min()) <= int(tokens.max()) < len(alphabet)):
+            raise ValueError(f"tokens must be (characters,) in 0 … {len(alphabet) - 1}, got {tuple(tokens.shape)}; "
+                             "for a batch decode each row")  # fmt: skip
+        return "".join(alphabet[token] for token in tokens.tolist())
+
+    def _alphabet(self) -> str:
+        if self.alphabet is None:
+            raise ValueError(f"{self.name} is no text; take text('course'), say")
+        return self.alphabet
 
     def to(self, device: torch.device | str) -> "Dataset":
         """The same dataset with its tensors on another device."""

@@ -21,11 +21,11 @@ log = logging.getLogger(__name__)
 class DamagedFile(ValueError):
     """A data file is not what it should be. `reason` says why; the message also says which file, and what to do."""
 
-    def __init__(self, path: Path, reason: str):
+    def __init__(self, path: Path, reason: str, instead: str = "digits()"):
         self.path, self.reason = path, reason
         super().__init__(
             f"{path} {reason}. Delete this file and run again, and it will be downloaded anew; "
-            "or use digits(), which needs no file and no network"
+            f"or use {instead}, which needs no file and no network"
         )
 
 
