@@ -47,7 +47,9 @@ def some_values(space, n, seed=0):
 
 
 @pytest.mark.parametrize("kind", SPACES)
-@pytest.mark.parametrize("choice", [{}, {"orderings": 3}, {"masks": 3}, {"orderings": 2, "masks": 2}, {"hidden": ()}])
+@pytest.mark.parametrize(
+    "choice", [{}, {"orderings": 3}, {"masks": 3}, {"orderings": 2, "masks": 2}, {"hidden": ()}, {"direct": True}]
+)
 def test_probabilities_sum_to_one_over_all_states(kind, choice):
     model = made(SPACES[kind], **choice)
     with torch.no_grad():
@@ -70,8 +72,9 @@ def test_each_label_has_a_distribution_of_its_own():
 
 @pytest.mark.parametrize("kind", SPACES)
 @pytest.mark.parametrize("classes", [None, 3])
-def test_logits_depend_on_exactly_the_entries_before(kind, classes):
-    model = made(SPACES[kind], orderings=3, masks=2, hidden=(200, 200), classes=classes)
+@pytest.mark.parametrize("direct", [True, False])
+def test_logits_depend_on_exactly_the_entries_before(kind, classes, direct):
+    model = made(SPACES[kind], orderings=3, masks=2, hidden=(200, 200), direct=direct, classes=classes)
     label = None if classes is None else torch.tensor(1)
     for component in range(model.components):
         place = getattr(model, f"order_{component}").argsort()
@@ -121,9 +124,11 @@ def test_without_hidden_layers_it_is_one_logistic_regression_a_pixel():
 
 @pytest.mark.parametrize("kind", SPACES)
 @pytest.mark.parametrize("hidden", [(), (20,), (20, 20)])
-def test_scoring_entry_by_entry_gives_the_logits_of_one_pass(kind, hidden):
-    model = made(SPACES[kind], hidden=hidden, orderings=2, classes=2)
-    x, y = some_values(model.space, 6), torch.tensor([0, 1, 0, 1, 1, 0])
+@pytest.mark.parametrize("direct", [True, False])
+@pytest.mark.parametrize("classes", [None, 2])
+def test_scoring_entry_by_entry_gives_the_logits_of_one_pass(kind, hidden, direct, classes):
+    model = made(SPACES[kind], hidden=hidden, orderings=2, direct=direct, classes=classes)
+    x, y = some_values(model.space, 6), torch.tensor([0, 1, 0, 1, 1, 0]) if classes else None
     with torch.no_grad():
         for component in range(2):
             expected = model.logits(x, y, component=component)

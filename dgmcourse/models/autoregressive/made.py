@@ -19,7 +19,7 @@ __all__ = ["MADE"]
 class MADE(Autoregressive):
     """Masked autoencoder: a dense network with weights masked so that output i depends on the inputs before i alone.
 
-        h = relu((M₁ ⊙ W₁) x + b₁),   logits = (M₂ ⊙ W₂) h + b₂,   (M₂ M₁)_ij = 0 unless j comes before i
+        h = relu((M₁ ⊙ W₁) x + b₁),   logits = (M₂ ⊙ W₂) h + (M ⊙ A) x + b₂,   (M₂ M₁)_ij = M_ij = 0 unless j comes before i
 
     The same weights serve K = orderings × masks *components*: orders of the entries (the first in reading order, the
     others random), each with several random assignments of the hidden units to places. A training step uses one
@@ -40,6 +40,8 @@ class MADE(Autoregressive):
         hidden: widths of the hidden layers; none makes every conditional a logistic regression.
         masks: assignments of the hidden units for each ordering; a single one spreads them evenly.
         orderings: orders of the entries.
+        direct: whether inputs reach the outputs past the hidden layers too, by A. Few hidden units are near enough to
+            an entry's place to pass its close neighbors on; with A they need not.
         classes: number of labels for p(x|y), None for no condition.
         dropout: share of hidden units that are zeroed in training.
         activation: name of the activation.
@@ -55,6 +57,7 @@ class MADE(Autoregressive):
         hidden: Sequence[int] = (256,),
         masks: int = 1,
         orderings: int = 1,
+        direct: bool = False,
         classes: int | None = None,
         dropout: float = 0.0,
         activation: str = "relu",
@@ -71,7 +74,9 @@ class MADE(Autoregressive):
         self.inputs = space.levels if space.kind == "tokens" else 1  # numbers that tell one entry's value
         self.outputs = 1 if space.levels == 2 else space.levels  # numbers that tell one entry's distribution
         widths = (space.dim * self.inputs + (classes or 0), *hidden, space.dim * self.outputs)
-        self.layers = nn.ModuleList(MaskedLinear(a, b) for a, b in pairwise(widths))
+        self.layers = nn.ModuleList(MaskedLinear(a, b) for a, b in pairwise(widths[:-1]))
+        self.direct = direct and len(hidden) > 0
+        self.layers.append(MaskedLinear(widths[-2] + self.direct * widths[0], widths[-1]))  # of (h, x), or of h
         self.activation, self.dropout = ACTIVATIONS[activation](), nn.Dropout(dropout)
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
         generator = torch.Generator().manual_seed(seed)
@@ -82,11 +87,17 @@ class MADE(Autoregressive):
 
     def _connect(self, k: int, order: Tensor, hidden: Sequence[int], generator: torch.Generator | None) -> None:
         """Keep component k's order and masks; the first one's masks are those that the layers hold."""
-        places = order.argsort().tolist()
-        found = autoregressive_masks(places, hidden, self.outputs, generator, context=self.classes or 0)
-        repeats = torch.ones(found[0].shape[1], dtype=torch.int64, device="cpu")
-        repeats[: self.space.dim] = self.inputs  # every number that tells an entry's value has its place
-        found[0] = found[0].repeat_interleave(repeats, dim=1)
+        context = self.classes or 0
+
+        def masks(hidden: Sequence[int]) -> list[Tensor]:
+            found = autoregressive_masks(order.argsort().tolist(), hidden, self.outputs, generator, context)
+            entries, labels = found[0].split([self.space.dim, context], dim=1)
+            # every number that tells an entry's value has the entry's place
+            return [torch.cat([entries.repeat_interleave(self.inputs, dim=1), labels], dim=1), *found[1:]]
+
+        found = masks(hidden)
+        if self.direct:
+            found[-1] = torch.cat([found[-1], *masks(())], dim=1)
         self.register_buffer(f"order_{k}", order.clone(), persistent=False)
         for i, mask in enumerate(found):
             if k:
@@ -111,12 +122,13 @@ class MADE(Autoregressive):
             component: whose order and masks.
         """
         self.check_input(x)
-        h = self._encoded(x.flatten(1))  # (batch, dim · inputs)
-        condition = self.condition(y, len(x), h.dtype)
-        h = h if condition is None else torch.cat([h, condition], dim=-1)
+        inputs = self._encoded(x.flatten(1))  # (batch, dim · inputs)
+        condition = self.condition(y, len(x), inputs.dtype)
+        h = inputs = inputs if condition is None else torch.cat([inputs, condition], dim=-1)
         *inner, last = zip(self.masked_weights(component), self.layers, strict=True)
         for weight, layer in inner:
             h = self.dropout(self.activation(F.linear(h, weight, layer.bias)))
+        h = torch.cat([h, inputs.to(h.dtype)], dim=-1) if self.direct else h
         return self._as_logits(F.linear(h, last[0], last[1].bias).unflatten(-1, (self.space.dim, self.outputs)))
 
     def _encoded(self, values: Tensor) -> Tensor:
@@ -162,7 +174,10 @@ class MADE(Autoregressive):
                 h = F.linear(self.activation(h), weight, bias)
             if len(weights) == 1:
                 return self._as_logits(h[:, rows])
-            return self._as_logits(F.linear(self.activation(h), weights[-1][rows], biases[-1][rows]))
+            seen = [self.activation(h)]
+            if self.direct:  # entries to come hold some value in `state` too, but their weights are masked
+                seen += [self._encoded(state)] + ([] if condition is None else [condition])
+            return self._as_logits(F.linear(torch.cat(seen, dim=-1), weights[-1][rows], biases[-1][rows]))
 
         return score
 
