@@ -8,9 +8,9 @@ import torch
 
 from dgmcourse import recipes, zoo
 from dgmcourse.data import digits
-from dgmcourse.evaluation import Estimate, average_log_prob
+from dgmcourse.evaluation import Estimate, annealed_average_log_prob, average_log_prob
 from dgmcourse.models import VAE
-from dgmcourse.recipes import RECIPES, evaluate, ship, table, train
+from dgmcourse.recipes import RECIPES, boltzmann, evaluate, ship, table, train
 
 
 @pytest.fixture
@@ -64,6 +64,27 @@ def test_a_shipped_model_is_half_as_large_and_as_good(tiny, tmp_path, monkeypatc
     assert (folder / "model.safetensors").stat().st_size < 0.6 * (tmp_path / "run/model.safetensors").stat().st_size
     found = evaluate(folder).numbers["ELBO"]["value"]
     assert found == pytest.approx(card.numbers["ELBO"]["value"], abs=0.05)
+
+
+@pytest.mark.slow
+def test_the_deep_boltzmann_machine_learns_without_pretraining_and_its_bound_stands_beside_the_published_one(
+    tmp_path, monkeypatch
+):
+    def quick(model, x, chains, temperatures, **arguments):
+        return annealed_average_log_prob(model, x, chains // 10, temperatures // 100, **arguments)
+
+    recipe, data = RECIPES["dbm-mnist"], digits(levels=2)
+    torch.manual_seed(0)
+    start = quick(recipe.model(data), data.test, 200, 10_000).value
+    monkeypatch.setattr(boltzmann, "annealed_average_log_prob", quick)
+    training = recipe.training | {"progress": False}
+    monkeypatch.setitem(RECIPES, "dbm", replace(recipe, data=lambda: data, training=training))
+    card = train("dbm", steps=150, out=tmp_path)
+    (published,) = card.published
+    low, high = card.numbers[published["quantity"]], card.numbers["bound of log p(x), reverse AIS"]
+    assert low["kind"] == "≈"
+    assert low["value"] == pytest.approx(high["value"], abs=1)
+    assert low["value"] > start + 0.3
 
 
 def test_unknown_names_are_answered_with_the_closest():
