@@ -104,12 +104,17 @@ def _ask(model: GenerativeModel) -> Abilities:
 
 
 def _latent_space(model: GenerativeModel) -> str:
-    """A model whose latent is one of K, rather than K numbers, says so by `latent_kind = "choice"`."""
-    if not isinstance(model, Latent):
+    """What one point of it is, and whether there is an encoder.
+
+    A model says by `latent_kind` what its latents are, if not numbers: "units", each on or off, or "choice", one of
+    so many. One that has latents and can decode them, but not encode, has a latent space without a way into it.
+    """
+    if not (hasattr(model, "latents") and hasattr(model, "decode")):
         return "none"
-    if getattr(model, "latent_kind", "numbers") == "choice":
-        return f"one of {model.latents}"
-    return "1 number" if model.latents == 1 else f"{model.latents} numbers"
+    n, kind = model.latents, getattr(model, "latent_kind", "numbers")
+    names = {"choice": f"one of {n}", "units": f"{n} on/off units" if n > 1 else "1 on/off unit"}
+    name = names.get(kind, f"{n} numbers" if n > 1 else "1 number")
+    return name if isinstance(model, Latent) else f"{name}, no encoder"
 
 
 def _members(space: Space, n: int, device: torch.device) -> Tensor:

@@ -5,7 +5,7 @@ import torch
 
 from dgmcourse.core import GenerativeModel, Kind, LogProb, Space, Step
 from dgmcourse.evaluation import abilities, family_map
-from dgmcourse.models import MODELS, PPCA, VAE, BernoulliMixture, GaussianMixture
+from dgmcourse.models import DBM, DBN, GAN, MODELS, PPCA, RBM, VAE, BernoulliMixture, GaussianMixture
 
 
 class Mute(GenerativeModel):
@@ -63,12 +63,25 @@ def test_a_class_answers_for_every_space_that_it_agrees_to():
     assert abilities(Standard)["takes a condition"] == "no"
 
 
-def test_a_latent_is_numbers_or_a_choice():
+def test_a_latent_is_numbers_or_units_or_a_choice():
     space = Space.real(2)
     assert abilities(VAE(space, 1))["latent space"] == "1 number"
     assert abilities(PPCA)["latent space"] == "2 numbers (binary, grey); 1 number (real)"
+    assert abilities(RBM(space, 1))["latent space"] == "1 on/off unit"
+    assert abilities(RBM)["latent space"] == "64 on/off units"
+    images = Space.binary(1, 2, 2)
+    assert abilities(DBN(images, (5, 3), sweeps=2))["latent space"] == "3 on/off units"
+    assert abilities(DBM(images, (5, 3), sweeps=2))["latent space"] == "3 on/off units"
     assert abilities(GaussianMixture(space, 5))["latent space"] == "one of 5"
     assert abilities(BernoulliMixture(Space.binary(1, 8, 8), 12))["latent space"] == "one of 12"
+
+
+def test_a_latent_space_without_a_way_into_it_is_one_too():
+    assert abilities(GAN(Space.real(2), 5))["latent space"] == "5 numbers, no encoder"
+    assert abilities(GAN(Space.grey(1, 4, 4, levels=4), 1))["latent space"] == "1 number, no encoder"
+    model = Mute(Space.real(2))
+    model.latents = 3  # a name alone leads nowhere
+    assert abilities(model)["latent space"] == "none"
 
 
 def test_steps_are_counted_up_to_many():

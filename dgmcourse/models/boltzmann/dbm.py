@@ -57,6 +57,8 @@ class DBM(GenerativeModel):
         sweeps: Gibbs sweeps from noise to a sample.
     """
 
+    latent_kind = "units"  # each on or off; encode gives the probability that it is on
+
     def __init__(
         self,
         space: Space,

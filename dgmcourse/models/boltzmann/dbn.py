@@ -53,6 +53,8 @@ class DBN(GenerativeModel):
         scale: of real visible units, as in `RBM`.
     """
 
+    latent_kind = "units"  # each on or off; encode gives the probability that it is on
+
     def __init__(
         self,
         space: Space,

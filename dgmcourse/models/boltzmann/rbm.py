@@ -49,6 +49,8 @@ class RBM(GenerativeModel):
         scale: of real visible units: "learned" (one σᵢ each), or "unit" (σ = 1, for standardized data).
     """
 
+    latent_kind = "units"  # each on or off; encode gives the probability that it is on
+
     def __init__(
         self,
         space: Space,
