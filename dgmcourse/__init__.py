@@ -26,6 +26,7 @@ _HOMES = {
         "IndependentPixels",
         "KernelDensity",
         "PPCAState",
+        "PixelCNN",
     ),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

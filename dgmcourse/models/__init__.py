@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from ..core import GenerativeModel
-from .autoregressive import MADE
+from .autoregressive import MADE, PixelCNN
 from .baselines import ClassConditionalGaussian, Gaussian, IndependentPixels, KernelDensity
 from .boltzmann import DBM, DBN, RBM, BoltzmannMachine
 from .gan import GAN
@@ -30,6 +30,7 @@ __all__ = [
     "IndependentPixels",
     "KernelDensity",
     "PPCAState",
+    "PixelCNN",
     "load_model",
 ]
 
@@ -51,6 +52,7 @@ MODELS: dict[str, type[GenerativeModel]] = {
         VAE,
         GAN,
         MADE,
+        PixelCNN,
     )
 }
 

@@ -2,6 +2,7 @@
 
 from .base import Autoregressive, raster_order
 from .made import MADE
+from .pixelcnn import PixelCNN
 from .sampling import filtered
 
-__all__ = ["MADE", "Autoregressive", "filtered", "raster_order"]
+__all__ = ["MADE", "Autoregressive", "PixelCNN", "filtered", "raster_order"]
