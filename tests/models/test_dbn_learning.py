@@ -175,7 +175,10 @@ def test_the_same_network_from_scratch_is_one_word_away():
 
 @pytest.mark.slow
 def test_pretrained_on_unlabeled_digits_it_learns_more_from_a_hundred_labels():
-    """Beside the same network from scratch, with whichever of two step sizes suits that better; benchmarks/few_labels.py."""
+    """Beside the same network from scratch, with whichever of three step sizes suits that best; benchmarks/few_labels.py.
+
+    Measured: 0.870 against 0.836, 0.833 and 0.843, and better with each of the three draws of labels.
+    """
     data = digits(levels=2)
     torch.manual_seed(0)
     model = DBN(data.space, (128, 128), classes=10, weight_decay=3e-4)
@@ -196,7 +199,7 @@ def test_pretrained_on_unlabeled_digits_it_learns_more_from_a_hundred_labels():
             right.append(model.classify(data.test).argmax(1) == data.test_labels)
         return torch.cat(right).double().mean().item()
 
-    assert accuracy(True, 1e-3) > max(accuracy(False, 3e-3), accuracy(False, 1e-2)) + 0.01
+    assert accuracy(True, 1e-3) > max(accuracy(False, lr) for lr in (3e-3, 1e-2, 3e-2)) + 0.01
 
 
 # --- what a user relies on -----------------------------------------------------------------------------------------------
