@@ -23,6 +23,7 @@ _HOMES = {
         "EMState",
         "Gaussian",
         "GaussianMixture",
+        "Glow",
         "IndependentPixels",
         "KernelDensity",
         "PPCAState",

@@ -22,6 +22,7 @@ from dgmcourse.models import (
     ClassConditionalGaussian,
     Gaussian,
     GaussianMixture,
+    Glow,
     IndependentPixels,
     KernelDensity,
 )
@@ -143,4 +144,7 @@ CASES = [
         lambda: GAN(GREY, 2, hidden=(16,), channels=(4,), classes=4, penalty="gradient", spectral_norm=True),
         classes=4,
     ),
+    Case("Glow binary", lambda: Glow(BINARY, depth=1, channels=8)),
+    Case("Glow grey, conditional", lambda: Glow(GREY, depth=1, channels=8, classes=4), classes=4),
+    Case("Glow real, an odd side", lambda: Glow(Space.real(2, 3, 4), depth=2, channels=8)),
 ]

@@ -7,6 +7,7 @@ from ..core import GenerativeModel
 from .autoregressive import MADE, PixelCNN
 from .baselines import ClassConditionalGaussian, Gaussian, IndependentPixels, KernelDensity
 from .boltzmann import DBM, DBN, RBM, BoltzmannMachine
+from .flows import Glow
 from .gan import GAN
 from .latent import PPCA, Autoencoder, BernoulliMixture, EMState, GaussianMixture, PPCAState
 from .vae import VAE
@@ -27,6 +28,7 @@ __all__ = [
     "EMState",
     "Gaussian",
     "GaussianMixture",
+    "Glow",
     "IndependentPixels",
     "KernelDensity",
     "PPCAState",
@@ -51,6 +53,7 @@ MODELS: dict[str, type[GenerativeModel]] = {
         DBM,
         VAE,
         GAN,
+        Glow,
         MADE,
         PixelCNN,
     )

@@ -5,6 +5,7 @@ from .convolutional import ConvDecoder, ConvEncoder
 from .dense import ACTIVATIONS, MLP
 from .initial import he_initialized
 from .masked import MaskedLinear, MaskedMLP, autoregressive_masks
+from .processes import mean_over_processes
 from .spectral import SpectralNorm, spectrally_normalized
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "SpectralNorm",
     "autoregressive_masks",
     "he_initialized",
+    "mean_over_processes",
     "one_hot",
     "spectrally_normalized",
 ]

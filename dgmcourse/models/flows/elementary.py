@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ...networks import mean_over_processes
 from .bijection import Bijection
 
 __all__ = ["ActNorm", "Logit", "Permutation", "Rescale", "Reverse", "Scale"]
@@ -92,8 +93,11 @@ class Scale(Bijection):
 class ActNorm(Bijection):
     """Activation normalization: z = (x + shift) ⊙ exp(s), one shift and scale for each entry, or channel of an image.
 
-    The first batch in training mode sets them so that z has mean 0 and variance 1; from then on they are learned like
-    any other weights. Under several processes the whole batch counts.
+        log |det| = pixels · Σ s        (nats)
+
+    The first batch of training (in training mode, with gradients on) sets them in place so that z has mean 0 and
+    variance 1; from then on they are learned like any other weights. Under several processes the whole batch counts.
+    An entry that does not vary is only shifted.
     Kingma & Dhariwal, "Glow: Generative Flow with Invertible 1×1 Convolutions", 2018, https://arxiv.org/abs/1807.03039
 
     Args:
@@ -105,22 +109,16 @@ class ActNorm(Bijection):
         self.shift = nn.Parameter(torch.zeros(channels))
         self.log_scale = nn.Parameter(torch.zeros(channels))
         self.register_buffer("initialized", torch.zeros((), dtype=torch.bool))
-        self._known = False  # spares a look at the buffer, for which a GPU would have to be waited for
 
     @torch.no_grad()
     def _initialize(self, x: Tensor) -> None:
-        """Mean 0 and variance 1 on this batch, over all processes; once."""
-        if not self.initialized:
-            seen = x.detach().transpose(0, 1).flatten(1).to(self.shift.dtype)  # (channels, batch · pixels)
-            moments = torch.stack([seen.mean(1), seen.square().mean(1)])
-            if torch.distributed.is_available() and torch.distributed.is_initialized():
-                torch.distributed.all_reduce(moments)
-                moments /= torch.distributed.get_world_size()
-            variance = moments[1] - moments[0].square()
-            self.shift.copy_(-moments[0])
-            self.log_scale.copy_(-0.5 * variance.clamp_min(1e-6).log())
-            self.initialized.fill_(True)
-        self._known = True
+        """Mean 0 and variance 1 on this batch, over all processes."""
+        seen = x.detach().transpose(0, 1).flatten(1).to(self.shift)  # (channels, batch · pixels)
+        mean = mean_over_processes(seen.mean(1))
+        std = mean_over_processes((seen - mean.unsqueeze(1)).square().mean(1)).sqrt()
+        self.shift.copy_(-mean)
+        self.log_scale.copy_(-torch.where(std > 1e-5 * (1 + mean.abs()), std, 1.0).log())
+        self.initialized.fill_(True)
 
     def _factors(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """shift and log-scale, shaped to be added to x, and log |det| of one example, ()."""
@@ -129,7 +127,8 @@ class ActNorm(Bijection):
         return self.shift.view(shape), self.log_scale.view(shape), pixels * self.log_scale.sum()
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        if self.training and not self._known:
+        # without gradients it is a look at the model, perhaps at a few examples: no batch to start from
+        if self.training and torch.is_grad_enabled() and not self.initialized:
             self._initialize(x)
         shift, log_scale, log_det = self._factors(x)
         return (x + shift) * log_scale.exp(), log_det.expand(len(x))
