@@ -3,18 +3,21 @@
 from .em_stepper import EMStepper
 from .filter_wall import FilterWall
 from .fit_by_hand import FitByHand
+from .flow_morph import FlowMorph
 from .gan_game import GanGame
 from .interpolation import InterpolationStrip
 from .latent_pad import LatentPad, LatentPlane
 from .latent_sliders import LatentSliders
 from .latent_walk import LatentWalk
 from .model_dial import ModelDial
+from .next_token import NextToken
 from .trajectory_player import TrajectoryPlayer
 
 __all__ = [
     "EMStepper",
     "FilterWall",
     "FitByHand",
+    "FlowMorph",
     "GanGame",
     "InterpolationStrip",
     "LatentPad",
@@ -22,5 +25,6 @@ __all__ = [
     "LatentSliders",
     "LatentWalk",
     "ModelDial",
+    "NextToken",
     "TrajectoryPlayer",
 ]

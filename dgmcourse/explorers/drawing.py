@@ -27,6 +27,7 @@ __all__ = [
     "beside",
     "captioned",
     "marker",
+    "square_ranges",
     "ticks",
 ]
 
@@ -213,6 +214,19 @@ def _strokes(x: np.ndarray, y: np.ndarray, dash: tuple[float, float] | None) -> 
     return [np.stack([np.interp(inside, along, part) for part in (x, y)], 1)
             for start, end in zip(starts, ends, strict=True)
             for inside in [[start, *along[(along > start) & (along < end)], end]]]  # fmt: skip
+
+
+def square_ranges(clouds: Sequence[np.ndarray], outside: float, reach: float = 0.0) -> list[tuple[float, float]]:
+    """Ranges of x and y, equally long, that hold points (n, 2), but for this fraction at either end of each axis; and
+    −reach … reach."""
+    seen = np.concatenate(list(clouds))
+    seen = seen[np.isfinite(seen).all(1)]
+    if not len(seen):
+        raise ValueError("there are no finite points to show; has training diverged?")
+    low, high = np.quantile(seen, [outside, 1 - outside], axis=0)
+    low, high = (np.minimum(low, -reach), np.maximum(high, reach)) if reach else (low, high)
+    half = 0.54 * max(float((high - low).max()), 1e-6)
+    return [(float(middle) - half, float(middle) + half) for middle in (low + high) / 2]
 
 
 def _widened(bounds) -> tuple[float, float]:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from .pixels import image_shape, to_uint8
 
-__all__ = ["ImageDecoder", "device_of", "evaluating", "latent_name", "slerp"]
+__all__ = ["ImageDecoder", "device_of", "evaluating", "latent_name", "like_weights", "slerp"]
 
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
@@ -27,6 +27,12 @@ def device_of(model: object) -> torch.device:
     """Where a model's parameters live; the CPU for a model without any."""
     weight = _first_parameter(model)
     return torch.device("cpu") if weight is None else weight.device
+
+
+def like_weights(model: object, values: Tensor) -> Tensor:
+    """Values on the model's device and of its dtype; of a model without weights, on the CPU, float32."""
+    weight = _first_parameter(model)
+    return values.to(device_of(model), torch.float32 if weight is None else weight.dtype)
 
 
 @contextlib.contextmanager
@@ -101,8 +107,7 @@ class ImageDecoder:
                              f"{type(model).__name__} decodes examples of shape {shape}")  # fmt: skip
 
     def _tensor(self, values, name: str) -> Tensor:
-        weight = _first_parameter(self.model)
-        tensor = torch.as_tensor(values).to(device_of(self.model), torch.float32 if weight is None else weight.dtype)
+        tensor = like_weights(self.model, torch.as_tensor(values))
         if not torch.isfinite(tensor).all():
             raise ValueError(f"{name} holds NaN or infinity")
         return tensor
