@@ -83,6 +83,19 @@ ENERGY = Exercise(
             "The biases have the wrong sign: a unit with a large bias likes to be on, so being on must lower the energy.",
         ),
         Mistake(
+            lambda s, couplings, bias: 0.5 * _pairs(s, couplings) - s @ bias,
+            "The pairs have the wrong sign: two units that like each other (J > 0) and are both on must lower the energy.",
+            also=(lambda s, couplings, bias: _pairs(s, couplings) - s @ bias,),
+        ),
+        Mistake(
+            lambda s, couplings, bias: -0.5 * _pairs(s, couplings) - bias.sum(),
+            "A bias counts only while its unit is on: bᵢ sᵢ, summed over the units, s @ bias.",
+        ),
+        Mistake(
+            lambda s, couplings, bias: -0.5 * _pairs(s, couplings).sum() - s @ bias,
+            "The pairs of all states are added up into one number: sum over the units of each state alone, .sum(-1).",
+        ),
+        Mistake(
             lambda s, couplings, bias: -s @ bias,
             "The pairs are missing: −½ Σᵢⱼ sᵢ Jᵢⱼ sⱼ.",
         ),
@@ -96,6 +109,10 @@ ENERGY = Exercise(
             "s @ couplings @ s.T pairs every state of the batch with every other; a state's energy is on its diagonal: "
             "((s @ couplings) * s).sum(-1).",
             also=(lambda s, couplings, bias: -s @ couplings @ s.T - s @ bias,),
+        ),
+        Mistake(
+            lambda s, couplings, bias: -0.5 * s.T @ couplings @ s - s @ bias,
+            "sᵀ J s is the formula for a single state; s holds one in each row, (batch, n): ((s @ couplings) * s).sum(-1).",
         ),
         Mistake(
             lambda s, couplings, bias: -0.5 * (s @ couplings) * s - s * bias,
@@ -190,6 +207,10 @@ FREE_ENERGY = Exercise(
             "The hidden units have the wrong sign: each state h that fits x makes x more probable, so its free energy lower.",
         ),
         Mistake(
+            lambda x, weight, b, c: x @ b - F.softplus(c + x @ weight).sum(-1),
+            "The visible biases have the wrong sign: a pixel that likes to be on lowers the free energy, −bᵀx.",
+        ),
+        Mistake(
             lambda x, weight, b, c: -F.softplus(c + x @ weight).sum(-1),
             "The visible biases are missing: −bᵀx.",
         ),
@@ -205,6 +226,14 @@ FREE_ENERGY = Exercise(
         Mistake(
             lambda x, weight, b, c: -x @ b - (c + x @ weight).sigmoid().sum(-1),
             "sigmoid is the probability that a unit is on; the sum over its two states is 1 + exp(input), whose log is softplus.",
+        ),
+        Mistake(
+            lambda x, weight, b, c: -x @ b - F.softplus(c + x @ weight).log().sum(-1),
+            "softplus is a logarithm already, log(1 + exp(a)): you took it twice.",
+        ),
+        Mistake(
+            lambda x, weight, b, c: -x @ b - F.softplus(c + x @ weight).prod(-1),
+            "The log of a product is a sum of logs: sum the softplus terms, .sum(-1).",
         ),
         Mistake(
             lambda x, weight, b, c: -x @ b - (c + x @ weight).relu().sum(-1),
@@ -237,9 +266,18 @@ FREE_ENERGY = Exercise(
             "You averaged over the batch: one free energy an image, (batch,).",
         ),
         Mistake(
+            lambda x, weight, b, c: -x @ b - F.softplus(c + x @ weight).sum(),
+            "The hidden units of all images are added up: sum over the units of each image alone, .sum(-1).",
+            also=(lambda x, weight, b, c: (-x @ b - F.softplus(c + x @ weight).sum(-1)).sum(),),
+        ),
+        Mistake(
             lambda x, weight, b, c: -x @ b - F.softplus(c + weight @ x),
             "x holds one image in each row, (batch, visible), and W is (visible, hidden): the inputs are x @ weight.",
             also=(lambda x, weight, b, c: -x @ b - F.softplus(c + weight.T @ x),),
+        ),
+        Mistake(
+            lambda x, weight, b, c: -b @ x - F.softplus(c + x @ weight).sum(-1),
+            "bᵀx is the formula for a single image; x holds one in each row, (batch, visible): x @ b.",
         ),
         Mistake(
             lambda x, weight, b, c: -x @ c - F.softplus(b + x @ weight).sum(-1),

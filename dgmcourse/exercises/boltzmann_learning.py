@@ -1,4 +1,4 @@
-"""Exercises of lesson 03 on learning: the gradient of contrastive divergence, chains that persist, and a bug hunt."""
+"""Exercises of lesson 03 on learning: the gradient of contrastive divergence, and chains that persist."""
 
 import torch
 from torch.nn import functional as F
@@ -25,19 +25,18 @@ def _draw_phases(generator, data=5, chains=8):
     return draw_binary(generator, data, len(b)), negatives, weight, b, c
 
 
-def _gradient(up=None, gather=None, pair=None, negative_up=None):
-    """The gradient with other hidden activities, other sums over the batch, or other statistics of W."""
+def _gradient(up=None, gather=None, join=torch.sub):
+    """The gradient with other hidden activities, other sums over the batch, or phases otherwise joined."""
     up = up or (lambda x, weight, c: (c + x @ weight).sigmoid())
     gather = gather or (lambda products, n, m: products / n)
-    pair = pair or (lambda x, p: x.T @ p)
 
     def phase(x, p, m):
-        return [gather(part, len(x), m) for part in (pair(x, p), x.sum(0), p.sum(0))]
+        return [gather(part, len(x), m) for part in (x.T @ p, x.sum(0), p.sum(0))]
 
     def other(x, negatives, weight, b, c):
         positive = phase(x, up(x, weight, c), len(x))
-        negative = phase(negatives, (negative_up or up)(negatives, weight, c), len(x))
-        return tuple(a - b for a, b in zip(positive, negative, strict=True))
+        negative = phase(negatives, up(negatives, weight, c), len(x))
+        return tuple(join(a, b) for a, b in zip(positive, negative, strict=True))
 
     return other
 
@@ -138,6 +137,14 @@ CD = Exercise(
                 (c + x @ weight).sigmoid().mean(0),
             ),
             "This is the positive phase alone; without the negative phase every energy would sink for ever.",
+        ),
+        Mistake(
+            _gradient(join=torch.add),
+            "You added the phases; the negative phase is subtracted: the averages over data minus those over negatives.",
+        ),
+        Mistake(
+            lambda x, negatives, weight, b, c: (cd_gradient(x, negatives, weight, b, c)[0], (x - negatives).mean(0)),
+            "The two batches may differ in size: average each over its own rows first, then subtract.",
         ),
         Mistake(
             lambda x, negatives, weight, b, c: (
@@ -265,132 +272,5 @@ PERSISTENT = Exercise(
         lambda x, chains, sweep, k: persistent_negatives(x, sweep(chains), sweep, k - 1),
         lambda x, chains, sweep, k: [chains := sweep(chains) for _ in range(k)][-1],
         lambda x, chains, sweep, k: _swept(chains, k),
-    ),
-)
-
-
-# --- bug hunt ---------------------------------------------------------------------------------------------------------
-
-
-def cd_loss(x, noise, weight, b, c):
-    h = (noise < (c + x @ weight).sigmoid()).float()
-    negatives = (b + h @ weight.T).sigmoid().detach()
-    return free_energy(x, weight, b, c).mean() - free_energy(negatives, weight, b, c).mean()
-
-
-def _draw_step(generator, batch=6):
-    weight, b, c = draw_machine(generator)
-    x = draw_binary(generator, batch, len(b))
-    noise = torch.rand(batch, len(c), generator=generator)
-    return x, noise, *(parameter.requires_grad_() for parameter in (weight, b, c))
-
-
-def _loss(negative, positive=lambda x: x):
-    """The loss with other negatives, made from their probabilities."""
-
-    def other(x, noise, weight, b, c):
-        h = (noise < (c + x @ weight).sigmoid()).float()
-        negatives = negative((b + h @ weight.T).sigmoid())
-        parameters = (weight, b, c)
-        return free_energy(positive(x), *parameters).mean() - free_energy(negatives, *parameters).mean()
-
-    return other
-
-
-def _all_detached(x, noise, weight, b, c):
-    h = (noise < (c + x @ weight).sigmoid()).float()
-    negatives = (b + h @ weight.T).sigmoid()
-    return free_energy(x, weight, b, c).mean() - free_energy(negatives, weight, b, c).mean().detach()
-
-
-def _turned(x, noise, weight, b, c):
-    h = (noise < (c + x @ weight).sigmoid()).float()
-    negatives = (b + h @ weight.T).sigmoid()
-    return free_energy(negatives, weight, b, c).mean() - free_energy(x, weight, b, c).mean()
-
-
-def _means_up(x, noise, weight, b, c):
-    negatives = (b + (c + x @ weight).sigmoid() @ weight.T).sigmoid()
-    return free_energy(x, weight, b, c).mean() - free_energy(negatives, weight, b, c).mean()
-
-
-def _without_gradient(x, noise, weight, b, c):
-    with torch.no_grad():
-        h = (noise < (c + x @ weight).sigmoid()).float()
-        negatives = (b + h @ weight.T).sigmoid()
-    return free_energy(x, weight, b, c).mean() - free_energy(negatives, weight, b, c).mean()
-
-
-def _frozen_weights(x, noise, weight, b, c):
-    h = (noise < (c + x @ weight).sigmoid()).float()
-    negatives = (b.detach() + h @ weight.detach().T).sigmoid()
-    return (free_energy(x, weight, b, c)).mean() - (free_energy(negatives, weight, b, c)).mean()
-
-
-BUG = Exercise(
-    "boltzmann/bug",
-    cd_loss,
-    _draw_step,
-    lesson=LESSON,
-    title="bug hunt: the loss that has found a short cut",
-    minutes=10,
-    difficulty=3,
-    differentiable=True,
-    bug_hunt=True,
-    hints=(
-        "The value of this loss is right; its gradient is not. Compare it with your gradient by hand: which paths lead from "
-        "the loss back to W?",
-        "W stands in the free energy, and W made the negatives. The gradient of contrastive divergence knows only the first "
-        "path: negatives are samples, as given as the data. Here the second path is open, and tells W to make "
-        "reconstructions with a high free energy: bad ones.",
-        "Cut the second path: negatives = (b + h @ weight.T).sigmoid().detach()",
-    ),
-    mistakes=(
-        Mistake(
-            _loss(lambda p: p),
-            "The bug is still there. Which paths does the gradient take from the loss back to W?",
-        ),
-        Mistake(
-            _loss(lambda p: torch.bernoulli(p)),
-            "A drawn state has no gradient either, so the short cut is closed; but the negatives are now noisier than need be. "
-            "Keep the probabilities, and cut the gradient: .detach().",
-            also=(
-                _loss(lambda p: (torch.rand_like(p) < p).float()),
-                _loss(lambda p: p.round().detach()),
-                _loss(lambda p: p.round()),
-                _loss(lambda p: (p > 0.5).float()),
-            ),
-        ),
-        Mistake(
-            _all_detached,
-            "Now the whole negative phase is cut off, and nothing keeps the energies up. Detach the negatives, not their free "
-            "energy.",
-        ),
-        Mistake(
-            lambda *inputs: _loss(lambda p: p.detach())(*inputs).detach(),
-            "Now nothing is left to learn from: detach the negatives, not the loss.",
-        ),
-        Mistake(
-            _turned,
-            "The sign of the loss was right: the data's free energy shall sink, that of the negatives rise.",
-            also=(lambda *inputs: -cd_loss(*inputs),),
-        ),
-        Mistake(
-            _means_up,
-            "Drawing h was right: it is what keeps h to one bit a unit. The bug is elsewhere.",
-        ),
-        Mistake(
-            _loss(lambda p: p.detach(), positive=lambda x: x.mean(0, keepdim=True)),
-            "The free energy of the mean image is not the mean free energy; the positive phase was right.",
-        ),
-        Mistake(
-            lambda *inputs: _loss(lambda p: p)(*inputs).square(),
-            "A negative loss is no error here: it is a difference of two free energies. The bug is in its gradient.",
-        ),
-    ),
-    alternatives=(
-        _without_gradient,
-        _frozen_weights,
-        lambda x, noise, weight, b, c: _loss(lambda p: p.detach())(x, noise, weight, b, c),
     ),
 )

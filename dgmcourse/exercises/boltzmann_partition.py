@@ -1,12 +1,13 @@
 """Exercises of lesson 03 on the normalizer Z: summed exactly, and estimated by annealed importance sampling."""
 
+import math
 from itertools import pairwise
 
 import torch
 from torch.nn import functional as F
 
 from . import Exercise, Mistake
-from .boltzmann_energy import LESSON, draw_machine
+from .boltzmann_energy import LESSON, draw_machine, free_energy
 
 # --- exact log Z ------------------------------------------------------------------------------------------------------
 
@@ -120,6 +121,14 @@ LOG_PARTITION = Exercise(
         Mistake(
             lambda h, weight, b, c: (h @ b + F.softplus(c + h @ weight.T).sum(-1)).logsumexp(0),
             "b and c are swapped: c belongs to the hidden units, b to the visible ones.",
+            also=(
+                lambda h, weight, b, c: (-free_energy(h, weight.T, b, c)).logsumexp(0),
+                lambda h, weight, b, c: ((h * b).sum(-1) + F.softplus(c + h @ weight.T).sum(-1)).logsumexp(0),
+            ),
+        ),
+        Mistake(
+            lambda h, weight, b, c: (h @ c - F.softplus(b + h @ weight.T).sum(-1)).logsumexp(0),
+            "softplus has the wrong sign: every x that is summed adds to the weight of h.",
         ),
     ),
     alternatives=(
@@ -154,8 +163,10 @@ def _move(x, beta):
 
 
 def _draw_path(generator, chains=5):
-    """Temperatures that are not evenly spaced, given as numbers."""
-    return _log_f, _move, torch.randn(chains, 3, generator=generator), [0.0, 0.1, 0.3, 0.6, 0.65, 1.0]
+    """Temperatures that are not evenly spaced, given as numbers; the ladder leads up or, in reverse, down."""
+    x, down = torch.randn(chains, 3, generator=generator), torch.rand((), generator=generator) < 0.5
+    betas = [0.0, 0.1, 0.3, 0.6, 0.65, 1.0]
+    return _log_f, _move, x, betas[::-1] if down else betas
 
 
 def _ladder(gained, at="before", moved="now", gather=sum):
@@ -185,6 +196,12 @@ def _ends_of_the_walk(log_f, move, x, betas):
     for beta in betas[1:]:
         x = move(x, beta)
     return log_f(x, betas[-1]) - log_f(start, betas[0])
+
+
+def _after_the_walk(log_f, move, x, betas):
+    for beta in betas:
+        x = move(x, beta)
+    return log_f(x, betas[-1]) - log_f(x, betas[0])
 
 
 def _listed(log_f, move, x, betas):
@@ -254,6 +271,16 @@ AIS = Exercise(
             "Both log f of an increment are taken at the same x. You compared the first state with the last.",
         ),
         Mistake(
+            _after_the_walk,
+            "One difference, at the last state, is no weight: the chain earns an increment at every rung, on its way.",
+        ),
+        Mistake(
+            lambda log_f, move, x, betas: (
+                annealed_log_weights(lambda x, beta: log_f(x, beta), move, x, betas) + log_f(x, betas[0])
+            ),
+            "Every increment is a difference, also the first: log_f(x, now) − log_f(x, before).",
+        ),
+        Mistake(
             _ladder(lambda log_f, x, before, now: log_f(x, now)),
             "You added up log f itself; a weight is a ratio, so subtract log_f(x, before) each time.",
         ),
@@ -274,20 +301,36 @@ AIS = Exercise(
             "You added up ratios; ratios multiply, so add up their logarithms.",
         ),
         Mistake(
+            _ladder(_difference, gather=math.prod),
+            "You multiplied the increments. Ratios multiply; these are their logarithms, which add up.",
+        ),
+        Mistake(
             _ladder(_difference, gather=lambda increments: sum(increments) / len(increments)),
             "Sum the increments; you averaged over the temperatures.",
         ),
         Mistake(
             _ladder(_difference, gather=lambda increments: sum(increments).mean()),
             "One weight a chain: do not average over the chains yet.",
+            also=(
+                _ladder(_difference, gather=lambda increments: sum(increments).logsumexp(0)),
+                _ladder(
+                    _difference,
+                    gather=lambda increments: sum(increments).logsumexp(0) - math.log(len(increments[0])),
+                ),
+                _ladder(_difference, gather=lambda increments: sum(increments).sum()),
+            ),
         ),
         Mistake(
-            lambda log_f, move, x, betas: annealed_log_weights(log_f, move, x, betas[::-1]),
-            "The ladder is climbed from β = 0 up, in the order of `betas`.",
+            lambda log_f, move, x, betas: annealed_log_weights(log_f, move, x, sorted(betas)),
+            "Take the rungs in the order of `betas`, whichever way it leads: below, the ladder is climbed down as well.",
+            also=(
+                lambda log_f, move, x, betas: annealed_log_weights(log_f, move, x, betas[::-1]),
+                lambda log_f, move, x, betas: annealed_log_weights(log_f, move, x, sorted(betas)[::-1]),
+            ),
         ),
         Mistake(
             lambda log_f, move, x, betas: annealed_log_weights(log_f, move, x, betas[:-1]),
-            "The last temperature is missing: the ladder ends at β = 1.",
+            "The last rung is missing: the ladder ends at betas[-1].",
         ),
         Mistake(
             lambda log_f, move, x, betas: annealed_log_weights(log_f, lambda state, beta: move(x, beta), x, betas),

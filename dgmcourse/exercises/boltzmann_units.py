@@ -123,11 +123,11 @@ def gibbs_sweep(x, weight, b, c):
 
 
 def _draw_state(generator, batch=3):
-    """The hidden units are undecided, and their states matter; the first image is blank, so that c alone decides."""
+    """The hidden units are undecided, and their states matter. The first image is blank, so that c alone decides."""
     weight, b, _ = draw_machine(generator, visible=4, hidden=3)
     x = draw_binary(generator, batch, 4)
     x[0] = 0.0
-    return x, 2.5 * weight, b, torch.tensor([1.1, -0.9, 1.3]) + 0.2 * torch.rand(3, generator=generator)
+    return x, 2.5 * weight, b, torch.tensor([1.4, -1.2, 0.5]) + 0.2 * torch.rand(3, generator=generator)
 
 
 def _up(x, weight, c):
@@ -142,6 +142,16 @@ def _one_noise_for_all(x, weight, b, c):
     p = _up(x, weight, c)
     p = _down((torch.rand(p.shape[1]) < p).float(), weight, b)
     return (torch.rand(p.shape[1]) < p).float()
+
+
+def _one_coin_an_image(x, weight, b, c):
+    h = (torch.rand(len(x), 1) < _up(x, weight, c)).float()
+    return (torch.rand(len(x), 1) < _down(h, weight, b)).float()
+
+
+def _one_coin_for_all(x, weight, b, c):
+    h = (torch.rand(()) < _up(x, weight, c)).float()
+    return (torch.rand(()) < _down(h, weight, b)).float()
 
 
 def _normal_noise(x, weight, b, c):
@@ -212,6 +222,18 @@ SWEEP = Exercise(
         Mistake(
             lambda x, weight, b, c: 1 - _bernoulli(_down(1 - _bernoulli(_up(x, weight, c)), weight, b)),
             "Your coins show 1 where they should show 0: rand < p is true with probability p, rand > p with 1 − p.",
+            also=(
+                lambda x, weight, b, c: 1 - _bernoulli(_down(_bernoulli(_up(x, weight, c)), weight, b)),
+                lambda x, weight, b, c: _bernoulli(_down(1 - _bernoulli(_up(x, weight, c)), weight, b)),
+            ),
+        ),
+        Mistake(
+            lambda x, weight, b, c: _bernoulli(b + _bernoulli(c + x @ weight) @ weight.T),
+            "These are the inputs of the units, which may be anything; their sigmoid is a probability to compare a coin with.",
+            also=(
+                lambda x, weight, b, c: _bernoulli(b + _bernoulli(_up(x, weight, c)) @ weight.T),
+                lambda x, weight, b, c: _bernoulli(_down(_bernoulli(c + x @ weight), weight, b)),
+            ),
         ),
         Mistake(
             _one_noise_for_all,
@@ -219,8 +241,18 @@ SWEEP = Exercise(
             "torch.rand_like(p).",
         ),
         Mistake(
+            _one_coin_an_image,
+            "One random number decides all units of an image together; each unit needs its own: torch.rand_like(p).",
+            also=(_one_coin_for_all,),
+        ),
+        Mistake(
             _normal_noise,
             "randn is Gaussian; a coin of probability p needs uniform noise: torch.rand_like(p) < p.",
+            also=(
+                lambda x, weight, b, c: _bernoulli(
+                    _down((torch.randn(len(x), len(c)) < _up(x, weight, c)).float(), weight, b)
+                ),
+            ),
         ),
     ),
     alternatives=(

@@ -5,8 +5,9 @@ import math
 import torch
 
 from dgmcourse.core import Space
+from dgmcourse.exercises.boltzmann_bug import BUG
 from dgmcourse.exercises.boltzmann_energy import ENERGY, FREE_ENERGY
-from dgmcourse.exercises.boltzmann_learning import BUG, CD
+from dgmcourse.exercises.boltzmann_learning import CD
 from dgmcourse.exercises.boltzmann_partition import AIS, LOG_PARTITION
 from dgmcourse.exercises.boltzmann_units import HIDDEN, SWEEP
 from dgmcourse.models import RBM, BoltzmannMachine
@@ -113,3 +114,9 @@ def test_the_shipped_bug_is_one_of_the_gradient_alone():
     wrong, right = (torch.autograd.grad(loss, arguments[2:]) for loss in (shipped, mended))
     differ = [not torch.allclose(a, b, atol=1e-3) for a, b in zip(wrong, right, strict=True)]
     assert differ == [True, True, False]  # c reaches the negatives through a coin alone, which has no gradient
+
+
+def test_the_ladder_of_annealing_is_climbed_up_and_down_among_the_inputs():
+    """The lesson anneals in both directions, so an answer that sorts its temperatures must not pass."""
+    ladders = [AIS.inputs(torch.Generator().manual_seed(seed))[3] for seed in range(AIS.draws)]
+    assert {ladder[0] < ladder[-1] for ladder in ladders} == {True, False}

@@ -8,8 +8,9 @@ import torch
 from torch.distributions import Bernoulli
 from torch.nn import functional as F
 
+from dgmcourse.exercises.boltzmann_bug import BUG
 from dgmcourse.exercises.boltzmann_energy import ENERGY, FREE_ENERGY
-from dgmcourse.exercises.boltzmann_learning import BUG, CD, PERSISTENT
+from dgmcourse.exercises.boltzmann_learning import CD, PERSISTENT
 from dgmcourse.exercises.boltzmann_partition import AIS, LOG_PARTITION
 from dgmcourse.exercises.boltzmann_units import HIDDEN, SWEEP
 from dgmcourse.exercises.engine.judging import judge
