@@ -1,14 +1,24 @@
 """Normalizing flows: noise bent into data by maps that can be undone, so that every density is exact."""
 
 from .bijection import Bijection, Inverse
+from .coupling import AffineCoupling, Coupling, CouplingFlow, SplineCoupling
 from .elementary import ActNorm, Logit, Permutation, Rescale, Reverse, Scale
+from .elementwise import Additive, Affine, RationalQuadraticSpline, rational_quadratic_spline
 from .flow import Flow, log_standard_normal
 from .glow import Glow
 from .image_layers import CouplingNetwork, ImageCoupling, InvertibleConvolution, Part, Squeeze
+from .masked import AutoregressiveFlow, Masked, MaskedAffine, MaskedSpline
+from .spline import SplineFlow
 
 __all__ = [
     "ActNorm",
+    "Additive",
+    "Affine",
+    "AffineCoupling",
+    "AutoregressiveFlow",
     "Bijection",
+    "Coupling",
+    "CouplingFlow",
     "CouplingNetwork",
     "Flow",
     "Glow",
@@ -16,11 +26,18 @@ __all__ = [
     "Inverse",
     "InvertibleConvolution",
     "Logit",
+    "Masked",
+    "MaskedAffine",
+    "MaskedSpline",
     "Part",
     "Permutation",
+    "RationalQuadraticSpline",
     "Rescale",
     "Reverse",
     "Scale",
+    "SplineCoupling",
+    "SplineFlow",
     "Squeeze",
     "log_standard_normal",
+    "rational_quadratic_spline",
 ]
