@@ -21,6 +21,7 @@ __all__ = ["FilterWall"]
 
 EXCITING = 10
 LARGE, SMALL = 168, 92  # shown pixels: the chosen filter, an image of the row below
+STILL = 25  # filters of the still picture, which must be small and yet legible
 
 
 class FilterWall(Explorer, W.VBox):
@@ -56,6 +57,7 @@ class FilterWall(Explorer, W.VBox):
     off = traitlets.Tuple(())
     order = traitlets.Enum(["number", "activity"], "number")
     scale = traitlets.Enum(["shared", "own"], "shared")
+    _still_bytes = 42_000  # filters are noisy, and hard to compress
 
     def __init__(self, model, x: Tensor | None = None, *, weights: Tensor | None = None,
                  units: Sequence[int] | None = None, shape: tuple[int, int] | None = None):  # fmt: skip
@@ -290,7 +292,9 @@ class FilterWall(Explorer, W.VBox):
 
     def picture(self) -> Image.Image:
         """The wall, the chosen filter with its images, and the reconstructions."""
-        wall = captioned(self._wall.still(), "weights of the hidden units")
+        count = len(self.filters.units)
+        which = "the hidden units" if count <= STILL else f"{STILL} of {count} hidden units"
+        wall = captioned(self._wall.still(STILL), f"weights of {which}")
         unit = [captioned(enlarged(to_pil(self._colored[self.unit]), LARGE), f"unit {self.filters.units[self.unit]}")]
         if self.filters.x is not None:
             unit.append(captioned(self._exciting.still(), "images that excite it most"))

@@ -1,5 +1,7 @@
 """Many small images as one picture, of which one can be chosen by click or with the arrow keys."""
 
+import math
+
 import numpy as np
 import traitlets
 from PIL import Image, ImageDraw
@@ -59,12 +61,14 @@ class TilePicture(Picture):
     def _sheet(self) -> np.ndarray:
         return tile(self.images, self.columns, gap=1, outer=True)
 
-    def still(self) -> Image.Image:
-        """The picture with its frame and crosses, for where no browser draws them."""
-        image = to_pil(enlarge(self._sheet(), SCALE)).convert("RGB")
+    def still(self, most: int | None = None) -> Image.Image:
+        """The picture with its frame and crosses, for where no browser draws them: all images, or the first `most`."""
+        few = most is not None and most < self.count
+        count, columns = (most, math.ceil(math.sqrt(most))) if few else (self.count, self.columns)
+        image = to_pil(enlarge(tile(self.images[:count], columns, gap=1, outer=True), SCALE)).convert("RGB")
         pen, (width, height, gap) = ImageDraw.Draw(image), self.cell
-        for i in [*self.crossed, *([self.chosen] if self.chosen >= 0 else [])]:
-            left, top = (i % self.columns) * (width + gap) * SCALE, (i // self.columns) * (height + gap) * SCALE
+        for i in [i for i in (*self.crossed, self.chosen) if 0 <= i < count]:
+            left, top = (i % columns) * (width + gap) * SCALE, (i // columns) * (height + gap) * SCALE
             right, bottom = left + (width + 2 * gap) * SCALE - 1, top + (height + 2 * gap) * SCALE - 1
             if i in self.crossed:
                 pen.line([(left, bottom), (right, top)], fill=INK, width=SCALE)

@@ -1,5 +1,6 @@
 """FilterWall: what it shows of an RBM's units is what the RBM's own formulas say."""
 
+import base64
 import io
 
 import numpy as np
@@ -297,6 +298,10 @@ def test_a_wall_of_500_units_of_28_by_28_pixels_fits():
     assert wall._wall.width <= 700
     wall.unit = 499
     assert wall._wall.chosen == 499
+    shown, stored = wall.picture(), wall._repr_mimebundle_()[0]["text/html"]
+    assert len(stored) < 60_000
+    png = Image.open(io.BytesIO(base64.b64decode(stored.split("base64,")[1].split('"')[0])))
+    assert png.width >= shown.width, "the still picture was made smaller, so that its captions cannot be read"
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
