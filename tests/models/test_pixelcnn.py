@@ -22,6 +22,7 @@ def pixelcnn(space, spread=2.0, **arguments):
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(spread)
+        model.place.normal_(0, 0.3)
     return model
 
 

@@ -15,8 +15,9 @@ class PixelCNN(Autoregressive):
     """Pixels in reading order, p(x) = Π_t p(x_t | x_<t), by a convolutional network whose every layer looks back.
 
     Every pixel's conditional is computed by the same weights from what lies above and on its left, within reach of the
-    layers: far fewer weights than a dense network's, and nothing to learn twice. Of several channels, a pixel's first
-    comes before its second. A conditional is a softmax over all the levels, whatever its shape.
+    layers: far fewer weights than a dense network's, and nothing to learn twice. What is particular to a place (digits
+    are centered) is a bias there, before the first layer. Of several channels, a pixel's first comes before its second.
+    A conditional is a softmax over all the levels, whatever its shape.
 
     With `gated`, a vertical stack carries the rows above and a horizontal one the pixels on the left
     (see `GatedLayer`); without, masked convolutions lie on top of each other, which leaves a *blind spot*: pixels
@@ -61,6 +62,7 @@ class PixelCNN(Autoregressive):
             raise ValueError(f"channels={channels} must divide among the {colors} channels of {space}")
         self.rows_within_reach = first // 2 + layers * (kernel // 2)
         self.outputs = 1 if space.levels == 2 else space.levels  # numbers that tell one entry's distribution
+        self.place = nn.Parameter(torch.zeros(channels, *space.shape[1:]))
         if gated:
             self.above = RowsAbove(colors, channels, first, strict=True)
             self.left = MaskedConvolution(colors, channels, (1, first), "A", colors)
@@ -82,17 +84,17 @@ class PixelCNN(Autoregressive):
         self.check_input(x)
         condition = self.condition(y, len(x), x.dtype)
         if self.gated:
-            out = self._across(2 * x - 1, self._down(2 * x - 1, condition), condition)
+            out = self._across(2 * x - 1, self._down(2 * x - 1, self.place, condition), condition)
         else:
-            h = self.left(2 * x - 1)
+            h = self.left(2 * x - 1) + self.place
             for layer in self.layers:
                 h = layer(h, condition)
             out = self.head(h)
         return self._as_logits(out).flatten(1, 3)  # (batch, dim, levels)
 
-    def _down(self, image: Tensor, condition: Tensor | None) -> list[Tensor]:
-        """The vertical stack: its features after every layer, each (batch, channels, height, width)."""
-        found = [self.above(image)]
+    def _down(self, image: Tensor, place: Tensor, condition: Tensor | None) -> list[Tensor]:
+        """The vertical stack of some rows: its features after every layer, each (batch, channels, rows, width)."""
+        found = [self.above(image) + place]
         for layer in self.layers:
             found.append(layer.vertical(found[-1], condition))
         return found
@@ -123,8 +125,9 @@ class PixelCNN(Autoregressive):
             (row, column), color = divmod(t // colors, width), t % colors
             image = 2 * state.view(n, *self.space.shape) - 1
             if row != current:
-                reached = image[:, :, max(0, row - self.rows_within_reach) : row + 1]
-                current, down = row, [v[:, :, -1:] for v in self._down(reached, condition)]
+                near = slice(max(0, row - self.rows_within_reach), row + 1)
+                found = self._down(image[:, :, near], self.place[:, near], condition)
+                current, down = row, [v[:, :, -1:] for v in found]
             past = [v[..., : column + 1] for v in down]
             out = self._across(image[:, :, row : row + 1, : column + 1], past, condition)
             return self._as_logits(out[..., -1:])[:, color, 0, 0]
