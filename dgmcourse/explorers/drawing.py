@@ -222,7 +222,7 @@ def square_ranges(clouds: Sequence[np.ndarray], outside: float, reach: float = 0
     seen = np.concatenate(list(clouds))
     seen = seen[np.isfinite(seen).all(1)]
     if not len(seen):
-        raise ValueError("there are no finite points to show; has training diverged?")
+        raise ValueError("the points hold nothing but NaN or infinity; has training diverged?")
     low, high = np.quantile(seen, [outside, 1 - outside], axis=0)
     low, high = (np.minimum(low, -reach), np.maximum(high, reach)) if reach else (low, high)
     half = 0.54 * max(float((high - low).max()), 1e-6)

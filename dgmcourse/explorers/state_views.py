@@ -3,6 +3,7 @@
 import math
 import textwrap
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -10,17 +11,35 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from ..core import Space
-from .drawing import INK, PALETTE, PAPER, SCALE, Plane, font
+from .drawing import ACCENT, INK, PALETTE, PAPER, SCALE, Plane, font, square_ranges
 from .pixels import enlarge, image_shape, tile, to_pil, to_uint8
 
-__all__ = ["view_for"]
+__all__ = ["Marks", "view_for"]
+
+TO_COME = (206, 222, 238)  # a pale blue in place of what is not drawn yet
+GIVEN = (230, 120, 30)  # an orange mixed into what is given
+DOT = "·"  # a character that is still to come
+
+
+class Marks(NamedTuple):
+    """What is special about the entries of a state, of which one after the other is drawn.
+
+    Attributes:
+        waiting: bools (n, dim): not drawn yet.
+        given: bools (n, dim): not drawn at all, but given; or None.
+        newest: which entry was drawn last; None when all are drawn.
+    """
+
+    waiting: Tensor
+    given: Tensor | None
+    newest: int | None
 
 
 def view_for(states: Sequence[Tensor], width: int, space: Space | None = None, data: Tensor | None = None, text=None,
              lines: int = 8):  # fmt: skip
     """The view that suits the states (all of one shape), `width` CSS pixels wide; of text, so many lines.
 
-    A view has `frame(state)`, a picture at twice that width; `describe()`, words; and how a film strip is laid out.
+    A view has `frame(state, marks)`, a picture at twice that width; `describe()`, words; and how a film strip is laid out.
     """
     shape = tuple(states[0].shape[1:])
     if any(state.shape != states[0].shape for state in states):
@@ -52,11 +71,34 @@ class ImagesView:
         if space is not None and space.kind == "real":
             self.low, self.high = _range(states[-1:], 0.01)
 
-    def frame(self, state: Tensor) -> Image.Image:
+    def frame(self, state: Tensor, marks: Marks | None = None) -> Image.Image:
         images = to_uint8((state - self.low) / (self.high - self.low))
         columns = math.ceil(math.sqrt(self.n))
         factor = max(1, round(self.width * SCALE / (columns * images.shape[2])))
-        return to_pil(tile(enlarge(images, factor), columns, gap=SCALE, outer=True))
+        large = enlarge(images if marks is None else self._tinted(images, marks), factor)
+        if marks is not None and marks.newest is not None and factor > 3:
+            self._frame_newest(large, marks.newest % (images.shape[1] * images.shape[2]), factor)
+        return to_pil(tile(large, columns, gap=SCALE, outer=True))
+
+    @staticmethod
+    def _tinted(images: np.ndarray, marks: Marks) -> np.ndarray:
+        """Pixels to come in blue, given ones a little orange: uint8 (n, h, w, c) -> (n, h, w, 3)."""
+        n, height, width, _ = images.shape
+        images = np.repeat(images, 3, -1) if images.shape[-1] == 1 else images.copy()
+        images[marks.waiting.reshape(n, -1, height, width).any(1).numpy()] = TO_COME
+        if marks.given is not None:
+            given = marks.given.reshape(n, -1, height, width).all(1).numpy()
+            images[given] = (0.75 * images[given] + 0.25 * np.array(GIVEN)).round()
+        return images
+
+    @staticmethod
+    def _frame_newest(images: np.ndarray, pixel: int, factor: int) -> None:
+        """A line around a pixel of every image (n, h, w, 3), in place."""
+        row, column = divmod(pixel, images.shape[2] // factor)
+        line = max(1, factor // 6)
+        part = images[:, row * factor : (row + 1) * factor, column * factor : (column + 1) * factor]
+        for side in (part[:, :line], part[:, -line:], part[:, :, :line], part[:, :, -line:]):
+            side[:] = [int(ACCENT[i : i + 2], 16) for i in (1, 3, 5)]
 
     def describe(self) -> str:
         return f"{self.n} images in a grid"
@@ -70,9 +112,7 @@ class ScatterView:
     def __init__(self, states: Sequence[Tensor], width: int, data: Tensor | None):
         self.n = len(states[0])
         seen = states if data is None else [*states, data]
-        bounds = [_range([s[:, i : i + 1] for s in seen], 0.002) for i in range(2)]
-        reach = 0.54 * max(high - low for low, high in bounds)
-        ranges = [((low + high) / 2 - reach, (low + high) / 2 + reach) for low, high in bounds]
+        ranges = square_ranges([s.detach().cpu().numpy() for s in seen], 0.002)
         self.radius = 1.6 if self.n <= 600 else 1.0
         plane = Plane(width, None, *ranges, "x₁", "x₂")
         if data is not None:
@@ -81,7 +121,7 @@ class ScatterView:
             plane.keep(image)
         self.plane = plane
 
-    def frame(self, state: Tensor) -> Image.Image:
+    def frame(self, state: Tensor, marks: Marks | None = None) -> Image.Image:
         image, _ = self.plane.sheet()
         self.plane.scatter(image, state.flatten(1).numpy(), self.radius)
         return image
@@ -102,10 +142,12 @@ class LinesView:
         margin = 0.05 * (high - low)
         self.plane = Plane(width, width * 3 // 5, (1, length), (low - margin, high + margin), "entry", "value")
 
-    def frame(self, state: Tensor) -> Image.Image:
+    def frame(self, state: Tensor, marks: Marks | None = None) -> Image.Image:
         image, draw = self.plane.sheet()
         for i, line in enumerate(state.flatten(1)[:8].numpy()):
-            self.plane.curve(draw, self.entries, line, PALETTE[i % len(PALETTE)], width=1.2)
+            known = slice(None) if marks is None else ~marks.waiting[i].numpy()
+            if len(line[known]) > 1:
+                self.plane.curve(draw, self.entries[known], line[known], PALETTE[i % len(PALETTE)], width=1.2)
         return image
 
     def describe(self) -> str:
@@ -123,6 +165,15 @@ class TextView:
         self.columns = max(8, int(width / (font(11, mono=True).getlength("m") / SCALE)) - 4)
         self.rows = 1 + max(sum(len(lines) for lines in self._lines(state)) for state in (states[0], states[-1]))
 
+    def _spelled(self, tokens: list[int], waiting: list[bool]) -> str:
+        """The text, dots for characters to come; what only a function can spell shows nothing of what is to come."""
+        if isinstance(self.text, str):
+            words = self._words(tokens)
+            return "".join(DOT if wait else character for character, wait in zip(words, waiting, strict=True))
+        dots = [DOT] * sum(waiting)
+        words = self._words([token for token, wait in zip(tokens, waiting, strict=True) if not wait])
+        return " ".join([words, *dots]) if self.text is None else words + "".join(dots)
+
     def _words(self, tokens: list[int]) -> str:
         if self.text is None:
             return " ".join(map(str, tokens))
@@ -133,16 +184,16 @@ class TextView:
                              f"{min(tokens)} … {max(tokens)}")  # fmt: skip
         return "".join(self.text[token] for token in tokens)
 
-    def _lines(self, state: Tensor) -> list[list[str]]:
+    def _lines(self, state: Tensor, marks: Marks | None = None) -> list[list[str]]:
         flat = state.flatten(1)[: self.shown].long().tolist()
-        return [textwrap.wrap(self._words(tokens).replace("\n", "↵"), self.columns, drop_whitespace=False) or [""]
-                for tokens in flat]  # fmt: skip
+        texts = map(self._words, flat) if marks is None else map(self._spelled, flat, marks.waiting.tolist())
+        return [textwrap.wrap(text.replace("\n", "↵"), self.columns, drop_whitespace=False) or [""] for text in texts]
 
-    def frame(self, state: Tensor) -> Image.Image:
+    def frame(self, state: Tensor, marks: Marks | None = None) -> Image.Image:
         step = 16 * SCALE
         image = Image.new("RGB", (self.width * SCALE, self.rows * step + 8 * SCALE), PAPER)
         draw, y = ImageDraw.Draw(image), 6 * SCALE
-        for i, lines in enumerate(self._lines(state)):
+        for i, lines in enumerate(self._lines(state, marks)):
             for first, line in zip([True] + [False] * len(lines), lines, strict=False):
                 if first:
                     draw.text((4 * SCALE, y), str(i + 1), fill="#888888", font=font(9))

@@ -12,7 +12,8 @@ from .base import Explorer, Picture, reported
 from .drawing import beside, captioned
 from .model import device_of
 from .pixels import encode_png
-from .state_views import view_for
+from .playback import Playback
+from .state_views import Marks, view_for
 
 __all__ = ["TrajectoryPlayer", "thinned"]
 
@@ -54,6 +55,10 @@ class TrajectoryPlayer(Explorer, W.VBox):
     Images are shown as a grid, points in the plane as a scatter, other real vectors as lines, tokens as text.
     The states are computed when they are first needed (shown, or asked for by `states`).
 
+    Of a model that draws one entry after the other (its `order` says which), the entries still to come are tinted blue
+    (of text, dots), and the newest pixel is framed. With `given=(x, mask)` such a model completes x: the entries where
+    mask is True stay, and are tinted orange.
+
     Args:
         source: a model with `trajectory(n, y)`; or a function that returns an iterator of states; or the states
             themselves. Each state is (n, *shape).
@@ -65,6 +70,8 @@ class TrajectoryPlayer(Explorer, W.VBox):
         data: points, (m, 2), drawn pale behind a scatter.
         text: how tokens become text: a string of characters, or a function from a list of integers to a string.
         size: width in CSS pixels.
+        **settings: handed on to the model's `trajectory`: given=(x, mask), temperature=0.8, say. An x of one example
+            is completed n times.
 
     Attributes:
         states: the states kept, each (n, *shape), on the CPU.
@@ -90,6 +97,7 @@ class TrajectoryPlayer(Explorer, W.VBox):
         data: Tensor | None = None,
         text: str | Callable[[list[int]], str] | None = None,
         size: int = 380,
+        **settings,
     ):
         if not (hasattr(source, "trajectory") or callable(source) or isinstance(source, (Iterable, Tensor))):
             raise TypeError("TrajectoryPlayer needs a model with trajectory(n, y), a function that returns states, "
@@ -97,6 +105,13 @@ class TrajectoryPlayer(Explorer, W.VBox):
         if n < 1 or max_frames < 2 or (max_states is not None and max_states < 1):
             raise ValueError(f"n must be 1 or more, max_frames 2 or more and max_states 1 or more; "
                              f"got {n}, {max_frames} and {max_states}")  # fmt: skip
+        if settings and not hasattr(source, "trajectory"):
+            raise TypeError(f"{', '.join(settings)} can only be handed on to a model with trajectory(n, y, …), "
+                            f"not to {type(source).__name__}")  # fmt: skip
+        if settings.get("given") is not None:
+            x, mask = settings["given"]
+            settings["given"] = (x.expand(n, *x.shape[1:]) if len(x) == 1 else x, mask)
+        self.settings = settings
         self.source, self.n, self.y, self.max_frames, self.max_states = source, n, y, max_frames, max_states
         self.seed, self.size = seed, size
         self._options = {"data": data, "text": text, "space": getattr(source, "space", None)}
@@ -112,16 +127,11 @@ class TrajectoryPlayer(Explorer, W.VBox):
 
     def _build(self) -> list[W.Widget]:
         self._picture = Picture(width=self.size, sharp=False)
-        self.play = W.Play(0, min=0, max=1, interval=100, show_repeat=True, tooltip="Play the trajectory")
-        self.frame = W.IntSlider(0, 0, 1, description="frame", readout=False, style={"description_width": "44px"},
-                                 layout=W.Layout(width="240px"))  # fmt: skip
+        self.playback = Playback("Play the trajectory", "frame", 1, SPEEDS, 100)
+        self.play, self.frame, self.speed = self.playback.play, self.playback.slider, self.playback.speed
         self._place = W.Label("")
-        self.speed = W.Dropdown(options=SPEEDS, value=100, description="speed", style={"description_width": "44px"},
-                                layout=W.Layout(width="120px"))  # fmt: skip
         self.again = W.Button(description="Run again", tooltip="Draw new samples with the next seed")
         self.again.layout.display = None if self.repeatable else "none"
-        W.jslink((self.play, "value"), (self.frame, "value"))
-        self.speed.observe(lambda change: self.play.set_trait("interval", change["new"]), "value")
         self.frame.observe(lambda _: self._show(), "value")
         self.again.on_click(lambda _: self.run_again())
         controls = W.HBox([self.play, self.frame, self._place], layout=W.Layout(align_items="center"))
@@ -131,7 +141,7 @@ class TrajectoryPlayer(Explorer, W.VBox):
 
     def _iterate(self) -> Iterator[Tensor]:
         if hasattr(self.source, "trajectory"):
-            states = self.source.trajectory(self.n, self.y)
+            states = self.source.trajectory(self.n, self.y, **self.settings)
         else:
             states = self.source() if callable(self.source) else self.source
         return itertools.islice(states, self.max_states)
@@ -154,7 +164,47 @@ class TrajectoryPlayer(Explorer, W.VBox):
             raise ValueError("the trajectory holds no states")
         self._view = view_for(states, self.size, **self._options)
         self._states, self._places, self._length, self._frames = states, places, length, {}
+        self._visits = self._visited()
         self.play.max = self.frame.max = max(1, len(states) - 1)
+
+    def _visited(self) -> Tensor | None:
+        """The entries that the states draw, one each, in their order; None where they do something else."""
+        order = getattr(self.source, "order", None)
+        entries = self._states[0][0].numel()
+        if not isinstance(order, Tensor) or order.shape != (entries,):
+            return None
+        order = order.cpu()
+        if self._given is not None:
+            order = order[~self._given.all(0)[order]]
+        whole = len(order) if self.max_states is None else min(len(order), self.max_states)
+        if not len(order) or whole != self._length:
+            return None
+        given = torch.zeros(1, dtype=torch.bool) if self._given is None else self._given
+        for state, place in zip(self._states, self._places, strict=True):  # samples may have orders of their own
+            to_come = order[place + 1 :]
+            if (state.flatten(1)[:, to_come].ne(0) & ~given.expand(len(state), entries)[:, to_come]).any():
+                return None
+        return order
+
+    @property
+    def _given(self) -> Tensor | None:
+        """Which entries are given, bools (n, dim), or None."""
+        if self.settings.get("given") is None:
+            return None
+        return self.settings["given"][1].cpu().expand(self._states[0].shape).flatten(1)
+
+    def _marks(self, index: int) -> Marks | None:
+        """What is special about each entry of a state."""
+        place = self.places[index]
+        if self._visits is None:
+            return None
+        drawn = self._visits[: place + 1]
+        waiting = torch.zeros(self._states[0][0].numel(), dtype=torch.bool)
+        waiting[self._visits] = True
+        waiting[drawn] = False
+        given = self._given
+        waiting = waiting.expand(self.n, -1) if given is None else waiting & ~given
+        return Marks(waiting, given, int(drawn[-1]) if place < len(self._visits) - 1 else None)
 
     @property
     def states(self) -> list[Tensor]:
@@ -196,10 +246,18 @@ class TrajectoryPlayer(Explorer, W.VBox):
     def _draw(self) -> None:
         index = min(self.frame.value, len(self.states) - 1)
         if index not in self._frames:
-            self._frames[index] = encode_png(self._view.frame(self.states[index]))
+            self._frames[index] = encode_png(self._view.frame(self.states[index], self._marks(index)))
         place = f"state {self.places[index] + 1} of {self.length}"
-        self._picture.show(self._frames[index], f"{place}: {self._view.describe()}")
+        self._picture.show(self._frames[index], f"{place}: {self._view.describe()}{self._told(index)}")
         self._place.value = place
+
+    def _told(self, index: int) -> str:
+        """In words what the marks say."""
+        marks = self._marks(index)
+        if marks is None:
+            return ""
+        given = "" if marks.given is None else f", {int(marks.given[0].sum())} given"
+        return f"; {int(marks.waiting[0].sum())} of {marks.waiting.shape[1]} entries to come{given}"
 
     def _repr_mimebundle_(self, **kwargs):
         self._show()
@@ -211,7 +269,9 @@ class TrajectoryPlayer(Explorer, W.VBox):
     def alt(self) -> str:
         if self._states is None:
             return "A trajectory that has not been run yet."
-        return f"A film strip of {self.length} states, from the first to the last: {self._view.describe()}."
+        return (
+            f"A film strip of {self.length} states, from the first to the last: {self._view.describe()}{self._told(0)}."
+        )
 
     def picture(self) -> Image.Image:
         """A film strip: a few states, evenly spaced from the first to the last."""
@@ -219,5 +279,5 @@ class TrajectoryPlayer(Explorer, W.VBox):
         count = min(len(states), self._view.strip_length)
         chosen = torch.linspace(0, len(states) - 1, count).round().long().tolist()
         view = view_for(states, self._view.strip_width, **self._options, lines=3)
-        frames = [captioned(view.frame(states[i]), f"state {self.places[i] + 1}") for i in chosen]
+        frames = [captioned(view.frame(states[i], self._marks(i)), f"state {self.places[i] + 1}") for i in chosen]
         return beside(frames, down=self._view.strip_down)

@@ -12,8 +12,9 @@ from dgmcourse.core import Space
 from dgmcourse.explorers import TrajectoryPlayer
 from dgmcourse.explorers.drawing import SCALE
 from dgmcourse.explorers.pixels import EDGE
+from dgmcourse.explorers.state_views import TO_COME
 from dgmcourse.explorers.trajectory_player import thinned
-from dgmcourse.models import VAE
+from dgmcourse.models import MADE, VAE
 
 
 def counting(length, shape=(3, 2)):
@@ -243,3 +244,85 @@ def test_arguments_that_do_not_fit_are_refused():
         TrajectoryPlayer(3)
     with pytest.raises(ValueError, match="max_frames 2 or more"):
         TrajectoryPlayer(Blobs(), max_frames=1)
+
+
+# --- models that draw one entry after the other ------------------------------------------------------------------------
+
+
+def causal(space=None, **settings):
+    torch.manual_seed(0)
+    return MADE(space or Space.binary(1, 4, 4), hidden=(8,), **settings).eval()
+
+
+def pixel(player, image, row, column, side=4):
+    """The color in the middle of a pixel of one of four images, (3,)."""
+    picture = shown(player)
+    cell = picture.shape[0] / 2
+    y, x = ((image // 2) * cell + (row + 0.5) * cell / side, (image % 2) * cell + (column + 0.5) * cell / side)
+    return tuple(picture[round(y), round(x)])
+
+
+def test_pixels_to_come_are_blue_and_the_newest_is_framed():
+    player = TrajectoryPlayer(causal(), n=4)
+    assert player.length == 16
+    player.frame.value = 5
+    for entry in range(16):
+        assert (pixel(player, 2, *divmod(entry, 4)) == TO_COME) == (entry > 5)
+    assert "10 of 16 entries to come" in player._picture.alt
+    picture = shown(player)
+    orange = np.argwhere((picture == [0xD5, 0x5E, 0x00]).all(-1))
+    assert len(orange)
+    cell = picture.shape[0] / 2
+    places = {(int(y % cell * 4 / cell), int(x % cell * 4 / cell)) for y, x in orange}
+    assert places == {divmod(5, 4)}
+    player.frame.value = 15
+    assert not (shown(player) == TO_COME).all(-1).any()
+
+
+def test_what_is_given_stays_is_tinted_and_takes_no_state():
+    x = torch.zeros(1, 1, 4, 4)
+    x[..., :2, :] = torch.tensor([1.0, 0.0, 1.0, 1.0])
+    mask = torch.zeros(1, 4, 4, dtype=torch.bool)
+    mask[:, :2] = True
+    player = TrajectoryPlayer(causal(), n=4, given=(x, mask), temperature=2.0)
+    assert player.length == 8
+    player.frame.value = 3
+    for state in player.states:
+        assert torch.equal(state[:, mask], x[:, mask].expand(4, -1))
+    assert len({tuple(image.flatten().tolist()) for image in player.states[-1]}) > 1  # several completions of one image
+    for entry in range(16):
+        color = pixel(player, 1, *divmod(entry, 4))
+        assert (color == TO_COME) == (entry > 11)
+        assert (color[0] > color[2] + 30) == (entry < 8)  # orange
+    assert "8 given" in player._picture.alt
+    assert player.picture().width > 100
+
+
+def test_thinned_states_know_how_far_they_are():
+    player = TrajectoryPlayer(causal(), n=4, max_frames=5)
+    for index, place in enumerate(player.places):
+        assert int(player._marks(index).waiting[0].sum()) == 15 - place
+
+
+def test_states_that_are_something_else_have_no_marks():
+    assert TrajectoryPlayer(Blobs(), n=4)._marks(0) is None
+    assert TrajectoryPlayer(causal(orderings=3), n=9)._marks(0) is None  # every sample has an order of its own
+
+
+def test_characters_to_come_are_dots():
+    player = TrajectoryPlayer(causal(Space.tokens(6, 3)), n=2, text="abc")
+    player._show()
+    lines = player._view._lines(player.states[2], player._marks(2))
+    assert [line[0][3:] for line in lines] == ["···", "···"]
+    assert all(set(line[0][:3]) <= set("abc") for line in lines)
+    spelled = TrajectoryPlayer(causal(Space.tokens(6, 3)), n=2)
+    spelled._show()
+    assert spelled._view._lines(spelled.states[0], spelled._marks(0))[0][0].endswith(" · · · · ·")
+
+
+def test_settings_are_for_models():
+    with pytest.raises(TypeError, match="given can only be handed on to a model with trajectory"):
+        TrajectoryPlayer(list(counting(3)), given=(torch.zeros(1, 2), torch.zeros(2, dtype=torch.bool)))
+    player = TrajectoryPlayer(causal(), n=4, warmth=3)
+    player._show()
+    assert "warmth" in player.error
