@@ -7,6 +7,10 @@ the weights of a DBN pretrained on all training images without their labels. Bot
 steps; step size, weight decay and the step to stop at are chosen on the 200 validation digits, for each seed and each
 start on its own. A seed chooses the 100 labels and all random numbers. Logistic regression, its penalty chosen alike,
 stands beside them.
+
+Found, test accuracy over five seeds (mean ± standard deviation): from scratch 0.851 ± 0.024, DBN-pretrained
+0.877 ± 0.008, better in five of five; logistic regression 0.852 ± 0.014. No step size or decay was
+chosen at the upper end of the grid, nor a step size at its lower one.
 """
 
 import itertools
@@ -20,7 +24,7 @@ from dgmcourse import DBN, fit
 from dgmcourse.data import Dataset, digits
 
 SEEDS, LABELS, STEPS = range(5), 100, 300
-LRS, DECAYS = (3e-4, 1e-3, 3e-3, 1e-2), (0.0, 0.3, 1.0)
+LRS, DECAYS = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2), (0.0, 0.3, 1.0, 3.0)
 PRETRAINING = {"steps": 2000, "batch_size": 100, "lr": 2e-2, "schedule": "linear"}  # each layer
 
 
@@ -87,13 +91,13 @@ def main() -> None:
     data = digits(levels=2)
     results: dict[str, list] = {"logistic regression": [], "from scratch": [], "DBN-pretrained": []}
     for seed in SEEDS:
-        started = time.perf_counter()
+        started = time.process_time()
         model = pretrained(data, seed)
         results["logistic regression"].append(logistic(data, seed))
         results["from scratch"].append(tuned(model, data, seed, start=False))
         results["DBN-pretrained"].append(tuned(model, data, seed, start=True))
         line = ", ".join(f"{name} {rows[-1][1]:.3f} {rows[-1][2]}" for name, rows in results.items())
-        print(f"seed {seed}: {line} ({time.perf_counter() - started:.0f} s)", flush=True)
+        print(f"seed {seed}: {line} ({time.process_time() - started:.0f} s)", flush=True)
     print(f"\ntest accuracy with {LABELS} labels, {len(SEEDS)} seeds")
     print(f"{'':22}  mean   spread (standard deviation)")
     for name, rows in results.items():
