@@ -196,8 +196,8 @@ class NextToken(Explorer, W.VBox):
     @reported
     def refresh(self) -> None:
         """Ask the model again: it may have learned meanwhile."""
-        self.reader._found, self.reader.tokens = [], []
-        self._read(self.text)
+        self.reader.read_again()
+        self._refilter()
 
     # --- what is shown ---------------------------------------------------------------------------------------------
 

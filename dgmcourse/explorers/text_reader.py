@@ -101,6 +101,11 @@ class TextReader:
         found += self._distributions(tokens, len(found))
         self.tokens, self._found = tokens, found
 
+    def read_again(self) -> None:
+        """Read the same text anew: the model may have changed."""
+        text, self.tokens, self._found = self.text, [], []
+        self.read(text)
+
     # --- the model -------------------------------------------------------------------------------------------------
 
     def _distributions(self, tokens: Sequence[int], first: int) -> list[np.ndarray]:
