@@ -9,6 +9,7 @@ _HOMES = {
     "core": ("GenerativeModel", "Kind", "Latent", "LogProb", "Space", "Step"),
     "training": ("History", "TrainingDiverged", "fit"),
     "models": (
+        "AR",
         "DBM",
         "DBN",
         "GAN",
@@ -19,6 +20,7 @@ _HOMES = {
         "Autoencoder",
         "BernoulliMixture",
         "BoltzmannMachine",
+        "CausalConvolutions",
         "ClassConditionalGaussian",
         "EMState",
         "Gaussian",
@@ -28,6 +30,7 @@ _HOMES = {
         "KernelDensity",
         "PPCAState",
         "PixelCNN",
+        "Transformer",
     ),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -10,6 +10,7 @@ import torch
 
 from dgmcourse.core import GenerativeModel, Space
 from dgmcourse.models import (
+    AR,
     DBM,
     DBN,
     GAN,
@@ -19,12 +20,14 @@ from dgmcourse.models import (
     Autoencoder,
     BernoulliMixture,
     BoltzmannMachine,
+    CausalConvolutions,
     ClassConditionalGaussian,
     Gaussian,
     GaussianMixture,
     Glow,
     IndependentPixels,
     KernelDensity,
+    Transformer,
 )
 
 
@@ -147,4 +150,17 @@ CASES = [
     Case("Glow binary", lambda: Glow(BINARY, depth=1, channels=8)),
     Case("Glow grey, conditional", lambda: Glow(GREY, depth=1, channels=8, classes=4), classes=4),
     Case("Glow real, an odd side", lambda: Glow(Space.real(2, 3, 4), depth=2, channels=8)),
+    Case("AR", lambda: AR(Space.real(9), 3)),
+    Case("AR, shorter than its order", lambda: AR(REAL, 4)),
+    Case("CausalConvolutions tokens", lambda: CausalConvolutions(Space.tokens(9, 5), 8, layers=2)),
+    Case("CausalConvolutions real", lambda: CausalConvolutions(Space.real(9), 8, layers=2, kernel=3, components=2)),
+    Case(
+        "CausalConvolutions conditional",
+        lambda: CausalConvolutions(Space.tokens(9, 5), 8, layers=2, classes=4),
+        classes=4,
+    ),
+    Case("Transformer tokens", lambda: Transformer(Space.tokens(9, 5), 16, heads=2, layers=2, dropout=0.1)),
+    Case("Transformer binary", lambda: Transformer(BINARY, 16, heads=2, layers=1)),
+    Case("Transformer grey, in color", lambda: Transformer(Space.grey(3, 3, 4, levels=4), 16, heads=2, layers=1)),
+    Case("Transformer conditional", lambda: Transformer(GREY, 16, heads=2, layers=1, classes=4), classes=4),
 ]

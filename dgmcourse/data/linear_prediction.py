@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-__all__ = ["autoregression_log_conditionals", "levinson", "partial_autocorrelations"]
+__all__ = ["autoregression_log_conditionals", "autoregression_moments", "levinson", "partial_autocorrelations"]
 
 
 def levinson(partials: Tensor) -> list[Tensor]:
@@ -48,8 +48,8 @@ def partial_autocorrelations(coefficients: Tensor) -> Tensor:
     return torch.stack(found[::-1]) if found else phi
 
 
-def autoregression_log_conditionals(x: Tensor, partials: Tensor, log_scale: Tensor) -> Tensor:
-    """log p(x_t | x_1 … x_{t−1}) of a centered stationary AR(p) process: (batch, time) -> (batch, time), nats.
+def autoregression_moments(x: Tensor, partials: Tensor, log_scale: Tensor) -> tuple[Tensor, Tensor]:
+    """What a centered stationary AR(p) process expects of x_t after x_1 … x_{t−1}, and how surely.
 
     The first p values, which have fewer before them than the order, are predicted from as many as there are.
 
@@ -57,15 +57,25 @@ def autoregression_log_conditionals(x: Tensor, partials: Tensor, log_scale: Tens
         x: (batch, time), of mean 0.
         partials: (p,), partial autocorrelations in (−1, 1).
         log_scale: log of the standard deviation σ of what drives the process.
+
+    Returns:
+        means, (batch, time), and logs of the standard deviations, (time,).
     """
     order, time = len(partials), x.shape[1]
-    unexplained = torch.log1p(-partials.square()).flip(0).cumsum(0).flip(0)  # Σ_{j>k} ln(1 − r_j²), of the step from k
-    log_var = torch.cat([2 * log_scale - unexplained, (2 * log_scale).expand(1)])  # after k = 0, …, p past values
+    left = torch.log1p(-partials.square()).flip(0).cumsum(0).flip(0)  # Σ_{j>k} ln(1 − r_j²), after k = 0 … p−1 values
+    spreads = torch.cat([log_scale - 0.5 * left, log_scale.expand(1)])
     means = [torch.zeros_like(x[:, :1])]
     for k, predictor in enumerate(levinson(partials)[: time - 1], start=1):
         windows = x.unfold(1, k, 1)[:, : 1 if k < order else time - k]  # (batch, places, k), the oldest first
         means.append(windows @ predictor.flip(0))
-    places = [min(t, order) for t in range(time)]  # how many past values each time is predicted from
-    log_var = log_var[places]
-    squared = (x - torch.cat(means, dim=1)).square() * (-log_var).exp()
-    return -0.5 * (squared + log_var + math.log(2 * math.pi))
+    found = torch.cat(means, dim=1) if order else means[0].expand_as(x)
+    return found, spreads[[min(t, order) for t in range(time)]]
+
+
+def autoregression_log_conditionals(x: Tensor, partials: Tensor, log_scale: Tensor) -> Tensor:
+    """log p(x_t | x_1 … x_{t−1}) of a centered stationary AR(p) process: (batch, time) -> (batch, time), nats.
+
+    The arguments are those of `autoregression_moments`.
+    """
+    means, spreads = autoregression_moments(x, partials, log_scale)
+    return -0.5 * ((x - means) * (-spreads).exp()).square() - spreads - 0.5 * math.log(2 * math.pi)

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from ..core import GenerativeModel
-from .autoregressive import MADE, PixelCNN
+from .autoregressive import AR, MADE, CausalConvolutions, PixelCNN, Transformer
 from .baselines import ClassConditionalGaussian, Gaussian, IndependentPixels, KernelDensity
 from .boltzmann import DBM, DBN, RBM, BoltzmannMachine
 from .flows import Glow
@@ -13,6 +13,7 @@ from .latent import PPCA, Autoencoder, BernoulliMixture, EMState, GaussianMixtur
 from .vae import VAE
 
 __all__ = [
+    "AR",
     "DBM",
     "DBN",
     "GAN",
@@ -24,6 +25,7 @@ __all__ = [
     "Autoencoder",
     "BernoulliMixture",
     "BoltzmannMachine",
+    "CausalConvolutions",
     "ClassConditionalGaussian",
     "EMState",
     "Gaussian",
@@ -33,6 +35,7 @@ __all__ = [
     "KernelDensity",
     "PPCAState",
     "PixelCNN",
+    "Transformer",
     "load_model",
 ]
 
@@ -56,6 +59,9 @@ MODELS: dict[str, type[GenerativeModel]] = {
         Glow,
         MADE,
         PixelCNN,
+        AR,
+        CausalConvolutions,
+        Transformer,
     )
 }
 

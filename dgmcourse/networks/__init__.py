@@ -1,5 +1,6 @@
 """Networks that the models are made of: no model knows another's."""
 
+from .attention import CausalSelfAttention, KeyValueCache, TransformerBlock
 from .conditions import one_hot
 from .convolutional import ConvDecoder, ConvEncoder
 from .dense import ACTIVATIONS, MLP
@@ -11,11 +12,14 @@ from .spectral import SpectralNorm, spectrally_normalized
 __all__ = [
     "ACTIVATIONS",
     "MLP",
+    "CausalSelfAttention",
     "ConvDecoder",
     "ConvEncoder",
+    "KeyValueCache",
     "MaskedLinear",
     "MaskedMLP",
     "SpectralNorm",
+    "TransformerBlock",
     "autoregressive_masks",
     "he_initialized",
     "mean_over_processes",

@@ -71,8 +71,9 @@ class AR(Autoregressive):
 
     def log_conditionals(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """log p(x_t | x_1 … x_{t−1}): (batch, length) -> (batch, length), nats."""
+        self.check_input(x)
         with torch.autocast(x.device.type, enabled=False):
-            centered = self.check_input(x).to(self.mean) - self.mean
+            centered = x.to(self.mean) - self.mean
             return autoregression_log_conditionals(centered, self.raw_partials.tanh(), self.log_scale)
 
     def draw(
