@@ -62,6 +62,11 @@ CRITIC_LOSS = Exercise(
         Mistake(
             lambda real, fake: fake.mean() + real.mean(),
             "Data and samples pull in opposite directions: the samples' scores should fall, the data's should rise.",
+            also=(lambda real, fake: -(real.mean() + fake.mean()),),
+        ),
+        Mistake(
+            lambda real, fake: F.relu(1 - real).mean() + F.relu(1 + fake).mean(),
+            "This is the hinge loss, which stops where a score is beyond ±1; the distance is the plain difference of means.",
         ),
         Mistake(
             lambda real, fake: -fake.mean(),
@@ -145,6 +150,25 @@ def _of_many(critic, real, fake, u):
     return _two_sided(slope)
 
 
+def _not_unpacked(of_tuple):
+    def penalty(critic, real, fake, u):
+        between = ((1 - u) * real + u * fake).requires_grad_()
+        return of_tuple(torch.autograd.grad(critic(between).sum(), between, create_graph=True))
+
+    return penalty
+
+
+def _without_graph(critic, real, fake, u):
+    between = ((1 - u) * real + u * fake).requires_grad_()
+    with torch.no_grad():
+        scores = critic(between)
+    return _two_sided(torch.autograd.grad(scores.sum(), between, create_graph=True)[0])
+
+
+def _of_scores(critic, real, fake, u):
+    return ((1 - u[:, 0]) * critic(real) + u[:, 0] * critic(fake) - 1).square().mean()
+
+
 def _by_backward(critic, real, fake, u):
     between = ((1 - u) * real + u * fake).requires_grad_()
     critic(between).sum().backward()
@@ -182,7 +206,31 @@ PENALTY = Exercise(
         ),
         Mistake(
             _not_asked_for,
-            "Autograd was not told that you want a slope at these points: between.requires_grad_() before the critic sees them.",
+            "Autograd was not told that you want a slope at these points: between.requires_grad_() before the critic sees them, "
+            "and no torch.no_grad() around it.",
+            also=(_without_graph,),
+        ),
+        Mistake(
+            _not_unpacked(lambda slope: slope.norm(dim=1)),
+            "torch.autograd.grad returns a tuple, one gradient for each input; there is one here, so take [0] of it, or unpack "
+            "it: (slope,) = …",
+            also=tuple(
+                _not_unpacked(of_tuple)
+                for of_tuple in (
+                    lambda slope: slope.square(),
+                    lambda slope: slope.pow(2),
+                    lambda slope: slope**2,
+                    lambda slope: slope - 1,
+                    lambda slope: torch.linalg.norm(slope, dim=1),
+                    lambda slope: torch.linalg.vector_norm(slope, dim=1),
+                    lambda slope: torch.norm(slope, dim=1),
+                )
+            ),
+        ),
+        Mistake(
+            _of_scores,
+            "This mixes the critic's scores, and asks them to be 1. The slope of the critic is meant, at mixed *points*: "
+            "torch.autograd.grad.",
         ),
         Mistake(
             _of_many,

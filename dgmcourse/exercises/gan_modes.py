@@ -53,6 +53,10 @@ MODES = Exercise(
             also=(lambda samples, centers, radius: (torch.cdist(samples, centers) <= radius).float().sum(0),),
         ),
         Mistake(
+            lambda samples, centers, radius: (torch.cdist(samples, centers) <= radius).sum(0) / len(centers),
+            "You divided by the number of centers; a share is of all samples: len(samples).",
+        ),
+        Mistake(
             _nearest,
             "You gave every sample to its nearest mode, however far away. Samples in no man's land belong to none: compare with "
             "the radius.",
@@ -179,6 +183,7 @@ LABELS = Exercise(
         Mistake(
             lambda scores, y: scores[:, 0] + scores[:, 1:].max(1).values,
             "You took the best of all classes; it must be that of the label, or the critic would accept any digit for any label.",
+            also=(lambda scores, y: scores[:, 0] + scores.max(1).values,),
         ),
         Mistake(
             lambda scores, y: scores[:, 0] + (scores[:, 1:] * _asked(scores, y)).mean(1),
@@ -191,6 +196,24 @@ LABELS = Exercise(
         Mistake(
             lambda scores, y: scores[:, 0] + scores[:, y + 1],
             "scores[:, y + 1] takes these columns of every row. Each row has its own label: scores[torch.arange(len(y)), y + 1].",
+            also=(lambda scores, y: scores[:, y + 1], lambda scores, y: scores[:, :1] + scores[:, y + 1]),
+        ),
+        Mistake(
+            lambda scores, y: scores[:, 0] + scores[:, y],
+            "scores[:, y] takes these columns of every row, and they are off by one: each row has its own label, and class y has "
+            "column y + 1. So scores[torch.arange(len(y)), y + 1].",
+            also=(lambda scores, y: scores[:, y],),
+        ),
+        Mistake(
+            lambda scores, y: scores[0] + scores[y],
+            "The first index chooses an image, the second a column: s(x) of all images is scores[:, 0].",
+            also=(lambda scores, y: scores[0] + scores[y + 1], lambda scores, y: scores[:, 0] + scores[y + 1]),
+        ),
+        Mistake(
+            lambda scores, y: scores[:, 0] + scores.gather(1, y + 1),
+            "gather wants as many dimensions of the index as of the scores: y[:, None] + 1, a column. It returns a column, too: "
+            "take [:, 0] of it.",
+            also=(lambda scores, y: scores.gather(1, y + 1), lambda scores, y: scores[:, 0] + scores.gather(1, y)),
         ),
         Mistake(
             lambda scores, y: scores[:, 0] * scores[_rows(scores), y + 1],

@@ -44,6 +44,18 @@ OPTIMAL = Exercise(
             "above and below by p first.",
         ),
         Mistake(
+            lambda log_p, log_q: (log_p - (log_p.exp() + log_q.exp()).log()).exp(),
+            "You left the logs for the sum, where exp(−300) rounds to 0, and ln 0 is −∞: torch.logaddexp(log_p, log_q) is "
+            "ln(p + q) without leaving them.",
+            also=(lambda log_p, log_q: log_p - (log_p.exp() + log_q.exp()).log(),),
+        ),
+        Mistake(
+            lambda log_p, log_q: (log_p - (log_p + log_q)).exp(),
+            "log_p + log_q is the log of the product p · q. Of the sum p + q it is torch.logaddexp(log_p, log_q); and shorter: "
+            "divide above and below by p first.",
+            also=(lambda log_p, log_q: log_p.exp() / (log_p + log_q).exp(),),
+        ),
+        Mistake(
             lambda log_p, log_q: (log_p - log_q).exp() / (1 + (log_p - log_q).exp()),
             "The ratio p/q itself can be too large for a float, and ∞/∞ is NaN: use torch.sigmoid, which knows how.",
         ),
@@ -128,6 +140,7 @@ _ROUNDED = (
     "The sigmoid of 40 rounds to 1, and ln(1 − 1) = −∞: stay with logits. ln D = F.logsigmoid(score), and since "
     "1 − sigmoid(a) = sigmoid(−a), ln(1 − D) = F.logsigmoid(-score)."
 )
+_NOT_ONE_LESS = "Not 1 − score: it is 1 − D = sigmoid(−score), so ln(1 − D) = F.logsigmoid(-score)."
 
 DISCRIMINATOR_LOSS = Exercise(
     "gan/discriminator_loss",
@@ -204,6 +217,19 @@ DISCRIMINATOR_LOSS = Exercise(
         Mistake(
             lambda real, fake: -F.logsigmoid(real).mean() - (1 - F.logsigmoid(fake)).mean(),
             "1 − ln D is not ln(1 − D): 1 − sigmoid(a) = sigmoid(−a), so it is F.logsigmoid(-fake).",
+        ),
+        Mistake(
+            lambda real, fake: -F.logsigmoid(real).mean() - F.logsigmoid(1 - fake).mean(),
+            _NOT_ONE_LESS,
+        ),
+        Mistake(
+            lambda real, fake: -real.sigmoid().mean() - (-fake).sigmoid().mean(),
+            "These are the probabilities themselves; V has their logs: F.logsigmoid in place of the sigmoid.",
+            also=(lambda real, fake: fake.sigmoid().mean() - real.sigmoid().mean(),),
+        ),
+        Mistake(
+            lambda real, fake: -F.logsigmoid(real - fake).mean(),
+            "This compares an example with a sample, pair by pair. V judges each on its own: ln D of data, ln(1 − D) of samples.",
         ),
         Mistake(
             lambda real, fake: -F.logsigmoid(real).mean() + F.logsigmoid(-fake).mean(),
@@ -296,6 +322,15 @@ GENERATOR_LOSSES = Exercise(
         Mistake(
             lambda fake: ((1 - F.logsigmoid(fake)).mean(), -F.logsigmoid(fake).mean()),
             "1 − ln D is not ln(1 − D): 1 − sigmoid(a) = sigmoid(−a), so it is F.logsigmoid(-fake).",
+        ),
+        Mistake(
+            lambda fake: (F.logsigmoid(1 - fake).mean(), -F.logsigmoid(fake).mean()),
+            _NOT_ONE_LESS,
+        ),
+        Mistake(
+            lambda fake: -F.logsigmoid(fake).mean(),
+            "This is one loss, and two are asked for: return saturating, non_saturating.",
+            also=(lambda fake: F.logsigmoid(-fake).mean(),),
         ),
         Mistake(
             lambda fake: (-F.logsigmoid(fake).mean(), -F.logsigmoid(fake).mean()),

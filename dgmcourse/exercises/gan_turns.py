@@ -74,6 +74,19 @@ def _scores_reused(generator, critic, x, noise):
     yield F.softplus(-fake).mean()
 
 
+def _asked_too_early(generator, critic, x, noise):
+    samples = generator(noise)
+    real, fake = critic(x), critic(samples.detach())
+    passed = F.softplus(-critic(samples)).mean()
+    yield _discriminates(real, fake)
+    yield passed
+
+
+def _no_yield(generator, critic, x, noise):
+    samples = generator(noise)
+    return _discriminates(critic(x), critic(samples.detach())), F.softplus(-critic(samples)).mean()
+
+
 def _attached_in_both(generator, critic, x, noise):
     samples = generator(noise)
     yield _discriminates(critic(x), critic(samples))
@@ -147,6 +160,13 @@ BUG = Exercise(
             "samples off for the critic's turn, critic(samples.detach()), and ask the critic anew in the generator's: "
             "critic(samples).",
             also=(_scores_reused, _scores_again),
+        ),
+        Mistake(
+            _asked_too_early,
+            "You asked the critic for the generator's score before its own step, and by the time of the second turn its weights "
+            "have changed. What stands behind the first `yield` meets the wiser critic: ask it there, and do not return both at "
+            "once.",
+            also=(_no_yield,),
         ),
         Mistake(
             _detached_score,

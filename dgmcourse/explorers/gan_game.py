@@ -9,7 +9,7 @@ import ipywidgets as W
 import numpy as np
 import torch
 import traitlets
-from PIL import Image, ImageDraw
+from PIL import Image, ImageColor, ImageDraw
 
 from ..models.gan.gan import PENALTIES
 from ..models.gan.objectives import OBJECTIVES
@@ -20,11 +20,12 @@ from .pixels import encode_drawing
 
 __all__ = ["GanGame"]
 
-DATA, SAMPLE = "#333333", "#882255"
+DATA, SAMPLE = "#333333", "#AA3377"
 WARM, COOL = "#d55e00", "#0072b2"  # the critic takes it for data, for a sample
 GRID, SHOWN, ARROWS = 56, 400, 36  # cells of the field a side, points of either kind, arrows
+DOT, CROSS = 0, 5  # the shapes of data and of samples, as in the figures of the lesson
 FARTHEST = 1.6  # an arrow is as long as the gradient, and at most this
-HINT = "Orange: the critic takes it for data; blue: for a sample. ×: data; dots: samples; arrows: where each is pushed."
+HINT = "Orange: the critic takes it for data; blue: for a sample. Dots: data; ×: samples; arrows: where each is pushed."
 SPEEDS = {"slow": 500, "medium": 250, "fast": 100}  # ms between looks
 A_LOOK, A_NOTE = 5, 20  # training steps between looks while playing, between notes in a hundred at once
 SETTINGS = {
@@ -245,7 +246,7 @@ class GanGame(Explorer, W.VBox):
         left, top, right, bottom = (round(edge) for edge in self._plane.box)
         self._inner = (right - left, bottom - top)
         self._data = Image.new("RGB", self._plane.size, "black")
-        self._plane.stamp(self._data, x[:SHOWN], np.full((SHOWN, 3), 255), np.full(SHOWN, 5), 2.0)
+        self._plane.stamp(self._data, x[:SHOWN], np.full((SHOWN, 3), 255), np.full(SHOWN, DOT), 1.4)
         self._data = self._data.convert("L")
         sides = [torch.linspace(low, high, GRID) for low, high in ranges]
         grid = torch.cartesian_prod(sides[1].flip(0), sides[0]).flip(1)  # rows from the top
@@ -295,7 +296,8 @@ class GanGame(Explorer, W.VBox):
             image.paste(self._field(), (round(self._plane.box[0]), round(self._plane.box[1])))
         image.paste(DATA, mask=self._data)
         samples = self._samples[:SHOWN]
-        self._plane.scatter(image, samples.cpu().double().numpy(), 2.2, SAMPLE)
+        shades = np.tile(np.array(ImageColor.getrgb(SAMPLE), np.uint8), (len(samples), 1))
+        self._plane.stamp(image, samples.cpu().double().numpy(), shades, np.full(len(samples), CROSS), 3.0)
         if self.arrows_shown:
             pushes = self.match.pushes(samples[:ARROWS])
             self._arrows(draw, samples[:ARROWS].cpu().double().numpy(), pushes.cpu().double().numpy())

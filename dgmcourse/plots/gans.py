@@ -4,16 +4,18 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from .curves import _smooth
-from .densities import _frame, _on_grid, _pale, _panels
+from .densities import _frame, _on_grid, _panels
 from .figures import COLORS, LINES, array, new_figure
 
 __all__ = ["plot_critic_fields", "plot_discriminators", "plot_mode_shares", "plot_players"]
 
 DATA, SAMPLES = "#333333", "#AA3377"
+_FIELD = LinearSegmentedColormap.from_list("critic", ["#0072b2", "#ffffff", "#d55e00"])  # sample, neither, data
 
 
 def plot_discriminators(
@@ -72,7 +74,9 @@ def plot_critic_fields(
             side, values = _on_grid(critic, extent, log=False)
             low, high = limits or (float(values.min()), float(values.max()) + 1e-6)
             levels = np.linspace(low, high, 11)
-            shaded = axis.contourf(side, side, values.clip(low, high), levels=levels, colors=_pale("PuOr_r", 10))
+            shaded = axis.contourf(
+                side, side, values.clip(low, high), levels=levels, colors=_FIELD(np.linspace(0.12, 0.88, 10))
+            )
             if limits and values.min() < (low + high) / 2 < values.max():
                 axis.contour(side, side, values, levels=[(low + high) / 2], colors="black", linewidths=0.8)
         axis.scatter(*array(data).T, s=4, color=DATA, alpha=0.6, lw=0, label="data")
