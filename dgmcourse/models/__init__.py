@@ -7,7 +7,7 @@ from ..core import GenerativeModel
 from .autoregressive import AR, MADE, CausalConvolutions, PixelCNN, Transformer
 from .baselines import ClassConditionalGaussian, Gaussian, IndependentPixels, KernelDensity
 from .boltzmann import DBM, DBN, RBM, BoltzmannMachine
-from .flows import Glow
+from .flows import AutoregressiveFlow, CouplingFlow, Glow, SplineFlow
 from .gan import GAN
 from .latent import PPCA, Autoencoder, BernoulliMixture, EMState, GaussianMixture, PPCAState
 from .vae import VAE
@@ -23,10 +23,12 @@ __all__ = [
     "RBM",
     "VAE",
     "Autoencoder",
+    "AutoregressiveFlow",
     "BernoulliMixture",
     "BoltzmannMachine",
     "CausalConvolutions",
     "ClassConditionalGaussian",
+    "CouplingFlow",
     "EMState",
     "Gaussian",
     "GaussianMixture",
@@ -35,6 +37,7 @@ __all__ = [
     "KernelDensity",
     "PPCAState",
     "PixelCNN",
+    "SplineFlow",
     "Transformer",
     "load_model",
 ]
@@ -56,6 +59,9 @@ MODELS: dict[str, type[GenerativeModel]] = {
         DBM,
         VAE,
         GAN,
+        CouplingFlow,
+        AutoregressiveFlow,
+        SplineFlow,
         Glow,
         MADE,
         PixelCNN,
