@@ -68,7 +68,7 @@ device = begin(seed=0)
 # $$p(s) = \frac{e^{-E(s)}}{Z}, \qquad Z = \sum_{s} e^{-E(s)} .$$
 #
 # The form is Boltzmann's, from the physics of gases; as a network that learns it is due to Ackley, Hinton & Sejnowski (1985). $Z$, the **normalizer** or *partition function*, makes the probabilities sum to one.
-# Note how much the energy says without it: the ratio of two states' probabilities is $e^{E(s') - E(s)}$.
+# Note how much the energy says without it: the ratio $p(s)/p(s')$ of two states' probabilities is $e^{E(s') - E(s)}$.
 #
 # ### Exercise 1 · The energy · ●○○ · 6 minutes
 
@@ -114,7 +114,7 @@ show(
 # Eight energies, one sum, and all is known: every probability, every average. `softmax` of the negative energies *is* this model.
 #
 # Now a machine that physicists have studied for a century. In the **Ising model** of a magnet, units sit on a lattice and are coupled with their four neighbors, all equally strongly; in terms of spins ±1 rather than 0 and 1, neighbors
-# that agree lower the energy by the coupling. On a 4×4 lattice whose edges are joined, there are $2^{16}$ states to sum over. The truth is known in another way too: row by row, as the trace of the fourth power of a 16×16 matrix, which sees no 4×4 state at all.
+# that agree lower the energy by the coupling, and neighbors that differ raise it. On a 4×4 lattice whose edges are joined, there are $2^{16}$ states to sum over. The truth is known in another way too: row by row, as the trace of the fourth power of a 16×16 matrix, which sees no 4×4 state at all.
 
 # %%
 states = all_states(16)  # (65536, 16)
@@ -144,14 +144,14 @@ Table(
 )
 
 # %% [markdown]
-# Equal to the last digit. So everything is fine, as long as all states can be visited.
+# Equal in every digit shown. So everything is fine, as long as all states can be visited.
 
 # %%
 predict(
     "Your function has just visited 65,536 states, in a fraction of a second. An 8×8 image of ink and paper has 64 units. How long would the same sum take on this computer?",
-    choices=("About an hour", "About a month", "About a lifetime", "Longer than people have been writing"),
+    choices=("About an hour", "About a month", "About a lifetime", "More than a thousand years"),
     answer=3,
-    why="Every further unit doubles the sum. 48 more units make it 2⁴⁸ times as long: 281 million million times.",
+    why="Every further unit doubles the sum. 48 more units make it 2⁴⁸ times as long, 281 million million times, even if the energy of a larger state cost no more.",
 )
 
 # %%
@@ -261,17 +261,15 @@ torch.manual_seed(0)
 weight, b, c = (torch.randn(size, device=device) for size in ((6, 4), (6,), (4,)))
 couplings = torch.zeros(10, 10, device=device)
 couplings[:6, 6:], couplings[6:, :6] = weight, weight.T
-weights_of_all = -energy(all_states(10), couplings, torch.cat([b, c])).view(
-    64, 16
-)  # one row for each x, one column for each h
+logs = -energy(all_states(10), couplings, torch.cat([b, c])).view(64, 16)  # a row for each x, a column for each h
 Table(
     ("what", "over all 1,024 states", "by restriction"),
     [
-        ("log Z", f"{weights_of_all.flatten().logsumexp(0):.5f}", f"{log_partition(all_states(4), weight, b, c):.5f}"),
+        ("log Z", f"{logs.flatten().logsumexp(0):.5f}", f"{log_partition(all_states(4), weight, b, c):.5f}"),
         *(
             (
                 f"F of image {k}",
-                f"{-weights_of_all[k].logsumexp(0):.5f}",
+                f"{-logs[k].logsumexp(0):.5f}",
                 f"{free_energy(all_states(6), weight, b, c)[k]:.5f}",
             )
             for k in (0, 21, 63)
@@ -281,7 +279,7 @@ Table(
 )
 
 # %% [markdown]
-# **What restriction buys, 3: the sides are easy to draw.** Given $x$, every hidden unit is on or off by itself, with the weights $e^{a_j}$ and 1:
+# **What restriction buys, 3: the sides are easy to draw.** Given $x$, every hidden unit is on or off by itself, in the proportion of $e^{a_j}$ to 1:
 #
 # $$p(h_j = 1\mid x) = \frac{e^{a_j}}{1 + e^{a_j}} = \operatorname{sigmoid}\Big(c_j + \sum_i x_i W_{ij}\Big) .$$
 #
@@ -541,6 +539,8 @@ for name, share in probability.items():
     )
 
 # %% [markdown]
+# The loss dips while the patterns become valleys, still so shallow that the negatives slip out of them and up; then it comes back. And it says nothing of quality: it is CD-1's that ends nearer to zero, and CD-20 that is the better model.
+#
 # Both machines have found the fourteen patterns among 512: nearly all probability lies on them. With twenty sweeps a step the KL is below a tenth of a nat. With one, the patterns are there but unequally likely, and the reason is worth a moment. A chain that starts at a pattern and makes one sweep is
 # still at that pattern. Learning sees what happens *around* each pattern, and never compares two that are far apart. It makes every valley; how deep one is beside another, it does not know.
 #
@@ -567,6 +567,11 @@ def distance(x, images):
     return torch.cdist(x.flatten(1), images.flatten(1), p=1).amin(1)
 
 
+def far_away(model, images, n=1000):
+    """The model's probability of all that is four pixels or more from every image, estimated from exact samples."""
+    return float((distance(exact_samples(model, n), images) >= 4).float().mean())
+
+
 @torch.no_grad()
 def judge(model, images):
     """What a look at the data shows, what chains from noise show, and what is true; and where those chains ended."""
@@ -591,7 +596,7 @@ def memory_table(judged, title):
         "chains from noise: far away",
         "p(the twelve images)",
         "p(far away)",
-        "KL, nats",
+        "KL(images ‖ model), nats",
     )
     rows = [
         (k, f"{wrong:.2f} of 36", f"{stray:.0%}", f"= {twelve:.1%}", f"≈ {far:.1%}", f"= {kl:.1f}")
@@ -600,14 +605,11 @@ def memory_table(judged, title):
     return Table(columns, rows, title)
 
 
-def far_away(model, images, n=1000):
-    """The model's probability of all that is four pixels or more from every image, estimated from exact samples."""
-    return float((distance(exact_samples(model, n), images) >= 4).float().mean())
-
-
 torch.manual_seed(1)
-memories = [torch.rand(12, 1, 6, 6, device=device).round() for _ in range(3)]
-machines, judged, drift = [], [], {}
+memories = [
+    torch.rand(12, 1, 6, 6, device=device).round() for _ in range(3)
+]  # each is shown 84 times: about 1,000 rows
+machines, judged, ended, drift = [], [], [], {}
 for number, images in enumerate(memories, start=1):
     torch.manual_seed(0)
     machines.append(MyRBM(Space.binary(1, 6, 6), hidden=12, k=1).to(device))
@@ -618,13 +620,14 @@ for number, images in enumerate(memories, start=1):
             points.append((step, far_away(model, images)))
 
     fit(machines[-1], images.repeat(84, 1, 1, 1), steps=3000, batch_size=100, lr=1e-2, watch=look)
-    verdict, ended = judge(machines[-1], images)
+    verdict, where = judge(machines[-1], images)
     judged.append(verdict)
+    ended.append(where)
 memory_table(judged, "CD-1. Far away: four pixels or more from every image that was shown")
 
 # %% [markdown]
-# Look at the first column of numbers alone, and all is well: show a machine one of its images, and it gives it back without an error. This is what training looks at, one sweep from the data. The other columns start elsewhere. Chains from noise end far from any image. And that is no accident of sampling: by the exact $Z$, twelve images that are
-# remembered perfectly can have next to no probability, while the rest lies in **modes far from the data**. Here is the share of probability far away, all along the way.
+# Look at the wrong pixels alone, and all is well: show a machine one of its images, and it gives it back without an error. This is what training looks at, one sweep from the data. The other columns start elsewhere. Of the chains from noise, more than half end far from every image. And in two machines of three that is no accident of sampling: by the exact $Z$, twelve images that are
+# remembered perfectly have next to no probability, and nearly all of it lies in **modes far from the data**. Here is the share of probability far away, all along the way; and, below, some of the places in which the first machine's chains ended.
 
 # %%
 show(
@@ -633,23 +636,25 @@ show(
     ),
     alt="Probability far from every image against steps of CD-1, for three sets of images. All begin at 1 and fall below one half within a thousand steps. Then some rise again and come back to almost 1.",
 )
-strays = ended[distance(ended, images) >= 4].flatten(1)
-places, visits = strays.unique(dim=0, return_counts=True)
-stray = places[visits.argsort(descending=True)[:8]]
+images, machine = memories[0], machines[0]
+strays = ended[0][distance(ended[0], images) >= 4].flatten(1)
+states_met, visits = strays.unique(dim=0, return_counts=True)
+stray = states_met[visits.argsort(descending=True)[:8]]
 nearest = images.flatten(1)[torch.cdist(stray, images.flatten(1), p=1).argmin(1)]
 rows = {"where chains ended": stray, "nearest image shown": nearest, "difference": (stray - nearest).abs()}
 show(
     plots.plot_images({name: row.view(-1, 1, 6, 6) for name, row in rows.items()}, scale=0.6),
-    alt="Upper row: the eight states, of the third set, in which most stray chains from noise ended. Middle row: the image nearest to each. Lower row: the pixels that differ, four or more in each.",
+    alt="Upper row: the eight states, of the first set, in which most stray chains from noise ended. Middle row: the image nearest to each. Lower row: the pixels that differ, four or more in each.",
 )
 with torch.no_grad():
-    f_shown, f_stray = machines[-1].free_energy(images), machines[-1].free_energy(stray)
-print(
-    f"free energy, nats: images that were shown {f_shown.min():.0f} … {f_shown.max():.0f}, these strays {f_stray.min():.0f} … {f_stray.max():.0f}"
-)
+    for name, places in (("images that were shown", images), ("these strays", stray)):
+        print(
+            f"free energy of {name}, nats:", ", ".join(f"{f:.0f}" for f in sorted(machine.free_energy(places).tolist()))
+        )
+
 
 # %% [markdown]
-# Lower is more likely: these strays beat most of the images, by many nats. And training longer made it *worse*, while neither the loss nor the reconstructions say so.
+# Lower is more likely: most of these strays are at least as likely as the most likely image, and beat the typical image by more than ten nats. And for two of the machines training longer made it *worse*, which no reconstruction shows.
 #
 # **Diagnosis.** The weights that make twelve images stable make other states stable too: mixtures, in which the hidden units of several images are on at once. Nothing in CD-1 objects. Its negatives start at the data and take one step, so they never come to such a place, and the negative phase cannot raise a valley that it has never seen. The
 # likelihood would have told us, but nobody looks at it: $Z$ is unknown, as a rule.
@@ -698,7 +703,8 @@ class PersistentRBM(MyRBM):
 
 
 judged_again = []
-for points, machine, images in zip(drift.values(), machines, memories, strict=True):
+drift_again = {name: list(points) for name, points in drift.items()}
+for points, machine, images in zip(drift_again.values(), machines, memories, strict=True):
     torch.manual_seed(0)
     repaired = PersistentRBM(Space.binary(1, 6, 6), hidden=12).to(device)
     repaired.load_state_dict(machine.state_dict(), strict=False)  # the same weights; the chains are new
@@ -711,7 +717,7 @@ for points, machine, images in zip(drift.values(), machines, memories, strict=Tr
     judged_again.append(judge(repaired, images)[0])
 show(
     plots.plot_curves(
-        {name: tuple(zip(*points, strict=True)) for name, points in drift.items()}, "step", "probability far away"
+        {name: tuple(zip(*points, strict=True)) for name, points in drift_again.items()}, "step", "probability far away"
     ),
     alt="The same curves, continued with persistent chains from step 3000 on: within two hundred steps all three fall to almost 0, and stay there.",
 )
@@ -735,7 +741,7 @@ print(f"independent pixels:   {evaluation.average_log_prob(independent, digits.t
 print(f"your RBM, 16 hidden:  {evaluation.average_log_prob(small, digits.test)}")
 
 # %% [markdown]
-# Seven nats better than independent pixels, and this is no bound: it is the likelihood itself, to the last digit. (The VAE of lesson 04 *proves* about as much, with eight latents and well over a hundred thousand weights; this one has 1,104.) These images are alike and full of wobbles, so that chains which start at one soon find their way to others: here CD is no worse than PCD, as you may try with your `PersistentRBM`.
+# Seven nats better than independent pixels, and this is no bound: it is the likelihood itself. (The VAE of lesson 04 *proves* about as much, with eight latents and well over a hundred thousand weights; this one has 1,104.) These images are alike and full of wobbles, so that chains which start at one soon find their way to others: here CD is no worse than PCD, as you may try with your `PersistentRBM`.
 #
 # More hidden units make a better model, and put $Z$ out of reach: the smaller side of 64 pixels and 256 hidden units has $2^{64}$ states.
 
@@ -760,15 +766,15 @@ explorers.TrajectoryPlayer(large, n=9)
 # A sum over $2^{64}$ states can be estimated, as an average. If $x$ is drawn from a simple distribution $p_0 = f_0/Z_0$ with a known normalizer, then the mean of the *weight* $w = f(x)/f_0(x)$, with $f = e^{-F}$, is exactly $Z/Z_0$. That is importance sampling, and here it is hopeless: almost no
 # draw of $p_0$ looks like a digit, and the sum lives on digits.
 #
-# **Annealed importance sampling**, AIS (Neal, 2001), takes many small steps instead of one leap. Put a ladder of distributions $f_{\beta}$ between the two, from $\beta = 0$, the simple one, to $\beta = 1$, the machine. Start chains at $\beta = 0$; at each rung, first multiply the chain's weight by how much its state gains, then let the chain move a little at the new rung:
+# **Annealed importance sampling**, AIS (Neal, 2001), takes many small steps instead of one leap. Put a ladder of distributions $f_{\beta}$ between the two, from $\beta = 0$, the simple one, to $\beta = 1$, the machine. Start chains at $\beta = 0$; at each rung, first multiply the chain's weight by how much its state gains, then let the chain move a little at the new rung. With rungs $\beta_0 = 0 < \beta_1 < \dots < \beta_T = 1$ and $x_0 \sim p_0$:
 #
-# $$\log w = \sum_{t} \big[\log f_{\beta_{t+1}}(x_t) - \log f_{\beta_t}(x_t)\big], \qquad x_{t+1} = \text{a Gibbs sweep at } \beta_{t+1} \text{ from } x_t .$$
+# $$\log w = \sum_{t=0}^{T-1} \big[\log f_{\beta_{t+1}}(x_t) - \log f_{\beta_t}(x_t)\big], \qquad x_{t+1} = \text{a Gibbs sweep at } \beta_{t+1} \text{ from } x_t .$$
 #
-# The wonder is that $\mathbb E[w] = Z/Z_0$ *exactly*, however few the rungs and however badly the chains mix. Only the noise of $w$ depends on that.
+# The wonder is that $\mathbb E[w] = Z/Z_0$ *exactly*, however few the rungs and however badly the chains mix. Only the noise of $w$ depends on that. (You will see it below.)
 #
 # ### Exercise 8 · The weights of AIS · ●●● · 10 minutes
 #
-# `log_f(x, beta)` gives $\log f_\beta$ of each chain, `move(x, beta)` a sweep at $\beta$. `pairwise(betas)` gives neighboring rungs.
+# `log_f(x, beta)` gives $\log f_\beta$ of each chain, `move(x, beta)` a sweep at $\beta$. `pairwise(betas)` gives neighboring rungs; take them in the order in which they come.
 
 
 # %%
@@ -790,7 +796,26 @@ check(annealed_log_weights)
 # %% [markdown]
 # The simplest ladder for an RBM multiplies every parameter by $\beta$: at $\beta = 0$ all units are fair coins, so $Z_0 = 2^{n+m}$, and at every rung stands an RBM, with $\log f_\beta(x) = -F(x; \beta W, \beta b, \beta c)$. So your functions serve again. ($\beta$ is an inverse temperature, and climbing is cooling: hence *annealing*.)
 #
-# One mean of weights gives $Z$. Its logarithm is, on average, too small: the log is concave, and rare heavy weights are easily missed. But the ladder can also be climbed *down*: start at samples of the machine, end at coins, and estimate $Z_0/Z$. Now the error goes the other way. The truth lies in between, and the distance says how far to trust either.
+# First the wonder, on a machine that can be summed, with two steps only:
+
+# %%
+torch.manual_seed(0)
+weight, b, c = (torch.randn(size, device=device) for size in ((6, 4), (6,), (4,)))
+coins = (torch.rand(200_000, 6, device=device) < 0.5).float()
+log_w = annealed_log_weights(
+    lambda x, beta: -free_energy(x, beta * weight, beta * b, beta * c),
+    lambda x, beta: gibbs_sweep(x, beta * weight, beta * b, beta * c),
+    coins,
+    [0.0, 0.5, 1.0],
+)
+log_ratio = float(log_partition(all_states(4), weight, b, c)) - 10 * math.log(2)
+w = log_w.exp()
+print(f"mean of w: {w.mean():.3f} ± {w.std() / math.sqrt(len(w)):.3f}; Z/Z₀, by summing: {math.exp(log_ratio):.3f}")
+print(f"mean of log w: {log_w.mean():.3f}; log Z/Z₀: {log_ratio:.3f}")
+
+
+# %% [markdown]
+# The mean of $w$ is right, and the mean of $\log w$ is not: the log is concave. That goes, less and less, for the log of a mean of many weights too. So the estimate of $\log Z$ is, on average, too small: rare heavy weights are easily missed. But the ladder can also be climbed *down*: start at samples of the machine, end at coins, and estimate $Z_0/Z$. Now the error goes the other way. The truth lies in between, and the distance says how far to trust either.
 
 
 # %%
@@ -838,7 +863,7 @@ show(
 )
 
 # %% [markdown]
-# Each small dot is one chain; the large marks are the estimates, with two standard errors. A single leap is off by tens of nats, and its error bar of one or two is a delusion: it is computed from the weights that were met, and cannot know of those that were missed. *The bracket knows.* The two ends approach each other as the rungs become many,
+# Each small dot is one chain; the large marks are the estimates, with two standard errors, against the number of steps on the ladder. (Rungs are often called temperatures.) A single leap is off by tens of nats, and its error bar of one or two is a delusion: it is computed from the weights that were met, and cannot know of those that were missed. *The bracket knows.* The two ends approach each other as the rungs become many,
 # and where the truth can be summed, it is where they meet. (For 256 hidden units the reverse chains start from long Gibbs chains instead of exact samples; the upper end is as good as these.)
 
 # %%
@@ -1024,7 +1049,7 @@ Table(
 #
 # ## 9. Bug hunt · ●●● · 10 minutes
 #
-# A colleague wrote the loss with autograd alone, "no need for `no_grad`", and takes probabilities rather than draws as negatives, which is less noisy and quite all right. The loss falls as never before.
+# A colleague wrote CD-1 in three lines, and takes probabilities rather than draws as negatives, which is less noisy and quite all right. The loss falls as never before.
 
 
 # %%
@@ -1091,7 +1116,7 @@ show(
 #
 # ## 10. What scale brings
 #
-# An RBM with 500 hidden units on the 70,000 images of MNIST (28×28), trained by `python -m dgmcourse train rbm-mnist`; it made the picture at the top, and ships with the course. $Z$ is estimated by AIS, as in section 6.
+# An RBM with 500 hidden units, trained on 59,000 images of MNIST (28×28) by `python -m dgmcourse train rbm-mnist` and judged on its 10,000 test images; it made the picture at the top, and ships with the course. $Z$ is estimated by AIS, as in section 6.
 
 # %%
 card = zoo.card("rbm-mnist")
@@ -1137,7 +1162,7 @@ explorers.FilterWall(dreamer, dreams)
 kl = {name: values[1][-1] for name, values in curves.items()}
 small_nats = float(evaluation.average_log_prob(small, digits.test).value)
 Table(
-    ("model", "data", "value, nats", "truth or strongest reference", "gap"),
+    ("model", "data", "mean log p(x) (or log Z), nats", "truth or strongest reference", "gap"),
     [
         (
             "magnet, coupling 0.441: log Z by enumeration",
