@@ -23,6 +23,7 @@ _HOMES = {
         "BoltzmannMachine",
         "CausalConvolutions",
         "ClassConditionalGaussian",
+        "ContinuousFlow",
         "CouplingFlow",
         "EMState",
         "Gaussian",

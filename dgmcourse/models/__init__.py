@@ -7,7 +7,7 @@ from ..core import GenerativeModel
 from .autoregressive import AR, MADE, CausalConvolutions, PixelCNN, Transformer
 from .baselines import ClassConditionalGaussian, Gaussian, IndependentPixels, KernelDensity
 from .boltzmann import DBM, DBN, RBM, BoltzmannMachine
-from .flows import AutoregressiveFlow, CouplingFlow, Glow, SplineFlow
+from .flows import AutoregressiveFlow, ContinuousFlow, CouplingFlow, Glow, SplineFlow
 from .gan import GAN
 from .latent import PPCA, Autoencoder, BernoulliMixture, EMState, GaussianMixture, PPCAState
 from .vae import VAE
@@ -28,6 +28,7 @@ __all__ = [
     "BoltzmannMachine",
     "CausalConvolutions",
     "ClassConditionalGaussian",
+    "ContinuousFlow",
     "CouplingFlow",
     "EMState",
     "Gaussian",
@@ -63,6 +64,7 @@ MODELS: dict[str, type[GenerativeModel]] = {
         AutoregressiveFlow,
         SplineFlow,
         Glow,
+        ContinuousFlow,
         MADE,
         PixelCNN,
         AR,

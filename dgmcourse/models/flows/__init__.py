@@ -1,6 +1,7 @@
 """Normalizing flows: noise bent into data by maps that can be undone, so that every density is exact."""
 
 from .bijection import Bijection, Inverse
+from .continuous import ContinuousFlow, NeuralODE, VelocityField, divergence
 from .coupling import AffineCoupling, Coupling, CouplingFlow, SplineCoupling
 from .elementary import ActNorm, Logit, Permutation, Rescale, Reverse, Scale
 from .elementwise import Additive, Affine, RationalQuadraticSpline, rational_quadratic_spline
@@ -17,6 +18,7 @@ __all__ = [
     "AffineCoupling",
     "AutoregressiveFlow",
     "Bijection",
+    "ContinuousFlow",
     "Coupling",
     "CouplingFlow",
     "CouplingNetwork",
@@ -29,6 +31,7 @@ __all__ = [
     "Masked",
     "MaskedAffine",
     "MaskedSpline",
+    "NeuralODE",
     "Part",
     "Permutation",
     "RationalQuadraticSpline",
@@ -38,6 +41,8 @@ __all__ = [
     "SplineCoupling",
     "SplineFlow",
     "Squeeze",
+    "VelocityField",
+    "divergence",
     "log_standard_normal",
     "rational_quadratic_spline",
 ]
