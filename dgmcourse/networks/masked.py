@@ -67,6 +67,13 @@ def _masks(degrees: list[Tensor], outputs: int) -> list[Tensor]:
     return [mask.float() for mask in (*masks, places[:, None] > degrees[-1])]
 
 
+def _where(chosen: Tensor) -> slice | list[int]:
+    """The places of the True ones: a slice where they are neighbors, which spares a copy of what is looked up there."""
+    places = chosen.nonzero().squeeze(-1).tolist()
+    together = places[-1] - places[0] == len(places) - 1
+    return slice(places[0], places[-1] + 1) if together else places
+
+
 class MaskedLinear(nn.Linear):
     """A linear layer some of whose weights are held at zero: y = (mask ⊙ W) x + b, (…, inputs) -> (…, outputs).
 
@@ -125,8 +132,13 @@ class MaskedMLP(nn.Module):
         if len(ordering) != self.inputs:
             raise ValueError(f"ordering must place {self.inputs} inputs, got {len(ordering)} places")
         generator = None if seed is None else torch.Generator().manual_seed(seed)
-        self.degrees = _degrees(ordering, self.hidden, generator, self.context)
-        for layer, mask in zip(self.layers, _masks(self.degrees, self.outputs), strict=True):
+        self._connect_by(_degrees(ordering, self.hidden, generator, self.context))
+
+    def _connect_by(self, degrees: list[Tensor]) -> None:
+        """Masks by the degrees of inputs and hidden units, and which units of each hidden layer have which degree."""
+        self.degrees = degrees
+        self._units = [{int(d): _where(layer == d) for d in layer.unique()} for layer in degrees[1:]]
+        for layer, mask in zip(self.layers, _masks(degrees, self.outputs), strict=True):
             layer.mask.copy_(mask)
 
     @property
@@ -180,9 +192,8 @@ class MaskedMLP(nn.Module):
     def _spread(self, degree: int, sums: list[Tensor], weights: list[Tensor]) -> list[Tensor]:
         """Hidden units of this degree have heard all that they see: pass their activations on, layer by layer."""
         sums = list(sums)
-        for i, degrees in enumerate(self.degrees[1:]):
-            units = (degrees == degree).nonzero().squeeze(-1).to(sums[0].device)
-            if len(units):
-                active = self.activation(sums[i][:, units])  # (batch, units)
-                sums[i + 1] = torch.addmm(sums[i + 1], active, weights[i + 1][:, units].T)
+        for i, units in enumerate(self._units):
+            if degree in units:
+                active = self.activation(sums[i][:, units[degree]])  # (batch, units)
+                sums[i + 1] = torch.addmm(sums[i + 1], active, weights[i + 1][:, units[degree]].T)
         return sums

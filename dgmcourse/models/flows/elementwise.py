@@ -13,6 +13,11 @@ from torch.nn import functional as F
 
 __all__ = ["Additive", "Affine", "RationalQuadraticSpline", "rational_quadratic_spline", "softclip"]
 
+SMALLEST = (
+    1e-2  # share of the interval that a bin has at least, and slope that a knot has: float32 must find the way back
+)
+SLOPE_OFFSET = math.log(math.expm1(1 - SMALLEST))  # so that raw zeros mean a slope of 1
+
 
 def softclip(x: Tensor, bound: float) -> Tensor:
     """x / (1 + |x| / bound): slope 1 at 0, never beyond ±bound; any shape."""
@@ -48,11 +53,13 @@ class Affine:
         self.bound = bound
 
     def forward(self, x: Tensor, raw: Tensor) -> tuple[Tensor, Tensor]:
-        shift, log_slope = raw[..., 0], softclip(raw[..., 1], self.bound)
+        shift, free = raw.unbind(-1)
+        log_slope = softclip(free, self.bound)
         return torch.addcmul(shift, x, log_slope.exp()), log_slope
 
     def inverse(self, z: Tensor, raw: Tensor) -> tuple[Tensor, Tensor]:
-        shift, log_slope = raw[..., 0], -softclip(raw[..., 1], self.bound)
+        shift, free = raw.unbind(-1)
+        log_slope = -softclip(free, self.bound)
         return (z - shift) * log_slope.exp(), log_slope
 
 
@@ -65,8 +72,8 @@ class RationalQuadraticSpline:
     """
 
     def __init__(self, bins: int = 8, bound: float = 3.0):
-        if bins < 2 or bins * _SMALLEST >= 1:
-            raise ValueError(f"a spline needs 2 to {int(1 / _SMALLEST) - 1} bins, got {bins}")
+        if bins < 2 or bins * SMALLEST >= 1:
+            raise ValueError(f"a spline needs 2 to {int(1 / SMALLEST) - 1} bins, got {bins}")
         if not bound > 0:
             raise ValueError(f"the spline's bound must be positive, got {bound}")
         self.bins, self.bound, self.parameters = bins, bound, 3 * bins - 1
@@ -78,11 +85,6 @@ class RationalQuadraticSpline:
         return rational_quadratic_spline(z, raw, self.bound, inverse=True)
 
 
-_SMALLEST = (
-    1e-2  # share of the interval that a bin has at least, and slope that a knot has: float32 must find the way back
-)
-
-
 def spline_knots(raw: Tensor, bound: float) -> Tensor:
     """Where the pieces meet: (…, 3·bins − 1) -> (3, …, bins + 1), places, values and slopes of the knots.
 
@@ -91,11 +93,10 @@ def spline_knots(raw: Tensor, bound: float) -> Tensor:
     """
     bins = (raw.shape[-1] + 1) // 3
     shares = raw[..., : 2 * bins].unflatten(-1, (2, bins)).movedim(-2, 0).softmax(-1)  # (2, …, bins)
-    shares = _SMALLEST + (1 - _SMALLEST * bins) * shares
+    shares = SMALLEST + (1 - SMALLEST * bins) * shares
     inner = 2 * bound * shares[..., :-1].cumsum(-1) - bound
     corners = F.pad(F.pad(inner, (1, 0), value=-bound), (0, 1), value=bound)  # the ends are free of the sum's rounding
-    offset = math.log(math.expm1(1 - _SMALLEST))  # so that raw zeros mean a slope of 1
-    slopes = F.pad(_SMALLEST + F.softplus(raw[..., 2 * bins :] + offset), (1, 1), value=1.0)
+    slopes = F.pad(SMALLEST + F.softplus(raw[..., 2 * bins :] + SLOPE_OFFSET), (1, 1), value=1.0)
     return torch.cat([corners, slopes.unsqueeze(0)])
 
 
