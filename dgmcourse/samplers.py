@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .schedules import NoiseSchedule
 
-__all__ = ["ddim", "ddpm", "dpm_solver_pp_2m", "exact_noise", "guided", "heun_probability_flow", "probability_flow", "start",
+__all__ = ["conditioned", "ddim", "ddpm", "dpm_solver_pp_2m", "exact_noise", "guided", "heun_probability_flow", "probability_flow", "start",
            "time_grid"]  # fmt: skip
 
 Predictor = Callable[[Tensor, Tensor], Tensor]
@@ -36,22 +36,22 @@ def time_grid(schedule: NoiseSchedule, steps: int, spacing: str = "even", last: 
     if steps < (1 if spacing == "even" else 2):
         raise ValueError(f"an {spacing} grid needs at least {1 if spacing == 'even' else 2} steps, got {steps}")
     if spacing == "even":
-        return torch.linspace(1, 0, steps + 1, dtype=torch.float64)
-    ends = schedule.log_snr(torch.tensor([1.0, last], dtype=torch.float64))
+        return torch.linspace(1, 0, steps + 1, dtype=torch.float64, device="cpu")
+    ends = schedule.log_snr(torch.tensor([1.0, last], dtype=torch.float64, device="cpu"))
     if not torch.isfinite(ends).all():
         raise ValueError(f"{schedule} has no finite signal-to-noise ratio at t = 1; take spacing='even'")
     if spacing == "karras":
         root = (-ends / 14).exp()  # (sigma/alpha)^(1/7)
-        between = -14 * torch.linspace(float(root[0]), float(root[1]), steps, dtype=torch.float64).log()
+        between = -14 * torch.linspace(float(root[0]), float(root[1]), steps, dtype=torch.float64, device="cpu").log()
     else:
-        between = torch.linspace(float(ends[0]), float(ends[1]), steps, dtype=torch.float64)
+        between = torch.linspace(float(ends[0]), float(ends[1]), steps, dtype=torch.float64, device="cpu")
     inner = schedule.time_of_log_snr(between[1:-1])
-    return torch.cat([torch.ones(1).double(), inner, torch.tensor([last, 0.0]).double()])
+    return torch.cat([ends.new_ones(1), inner, ends.new_tensor([last, 0.0])])
 
 
 def start(schedule: NoiseSchedule, n: int, shape: tuple[int, ...], device: torch.device | str = "cpu") -> Tensor:
     """Pure noise at t = 1: n samples of N(0, sigma(1)² I), (n, *shape)."""
-    return schedule.sigma(torch.ones(())).to(device) * torch.randn(n, *shape, device=device)
+    return schedule.sigma(torch.ones((), device="cpu")).to(device) * torch.randn(n, *shape, device=device)
 
 
 def exact_noise(density, schedule: NoiseSchedule) -> Predictor:
@@ -76,6 +76,26 @@ def guided(conditional: Predictor, unconditional: Predictor, weight: float) -> P
     Ho & Salimans, "Classifier-free diffusion guidance", 2022, https://arxiv.org/abs/2207.12598
     """
     return lambda x, t: torch.lerp(unconditional(x, t), conditional(x, t), 1 + weight)
+
+
+def conditioned(noise: Predictor, schedule: NoiseSchedule, data: Tensor, mask: Tensor) -> Predictor:
+    """Inpainting: where the mask is True the data are known, so the noise there is what x_t has beside them.
+
+    The rest is predicted from an x_t whose known part is as it must be; that the known part was drawn without regard to
+    the rest is why this is an approximation (Lugmayr et al., "RePaint", 2022, https://arxiv.org/abs/2201.09865).
+
+    Args:
+        noise: predicts all of it.
+        schedule: the path.
+        data: the known data on the path, broadcastable to (batch, *shape).
+        mask: True where they are known, broadcastable alike.
+    """
+
+    def predict(x: Tensor, t: Tensor) -> Tensor:
+        known = schedule.convert(data.expand_as(x), x, t, "data", "noise")
+        return torch.where(mask, known, noise(x, t))
+
+    return predict
 
 
 @torch.no_grad()

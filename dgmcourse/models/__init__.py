@@ -7,6 +7,7 @@ from ..core import GenerativeModel
 from .autoregressive import AR, MADE, CausalConvolutions, PixelCNN, Transformer
 from .baselines import ClassConditionalGaussian, Gaussian, IndependentPixels, KernelDensity
 from .boltzmann import DBM, DBN, RBM, BoltzmannMachine
+from .diffusion import Diffusion, FlowMatching
 from .flows import AutoregressiveFlow, ContinuousFlow, CouplingFlow, Glow, SplineFlow
 from .gan import GAN
 from .latent import PPCA, Autoencoder, BernoulliMixture, EMState, GaussianMixture, PPCAState
@@ -30,7 +31,9 @@ __all__ = [
     "ClassConditionalGaussian",
     "ContinuousFlow",
     "CouplingFlow",
+    "Diffusion",
     "EMState",
+    "FlowMatching",
     "Gaussian",
     "GaussianMixture",
     "Glow",
@@ -63,6 +66,8 @@ MODELS: dict[str, type[GenerativeModel]] = {
         CouplingFlow,
         AutoregressiveFlow,
         SplineFlow,
+        Diffusion,
+        FlowMatching,
         Glow,
         ContinuousFlow,
         MADE,
