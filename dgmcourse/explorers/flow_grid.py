@@ -9,10 +9,12 @@ from torch import Tensor
 
 from .model import device_of, evaluating, like_weights
 
-__all__ = ["DIRECTIONS", "Account", "FlowGrid"]
+__all__ = ["CIRCLE", "DIRECTIONS", "FINE", "Account", "FlowGrid", "check_flow", "checked_points"]
 
 DIRECTIONS = ("generate", "encode")
 FINE = 4  # pieces that each side of a cell is made of
+RADIUS = 0.05  # of the circle around a point, of the grid's side
+CIRCLE = np.stack([np.cos(np.linspace(0, 2 * np.pi, 49)), np.sin(np.linspace(0, 2 * np.pi, 49))], 1)  # (49, 2)
 STEP = 1e-2  # of the differences that give a Jacobian
 MOST_POINTS = 1000
 FAR = 1e9  # what is beyond has exploded, and counts as not finite
@@ -186,10 +188,10 @@ class FlowGrid:
     # --- one point -------------------------------------------------------------------------------------------------
 
     def follow(self, start: tuple[float, float]) -> "Followed":
-        """Follow one point, and a small square around it, from where it begins."""
-        start = np.asarray(start, float)
-        around = start + STEP * np.array([[0, 0], [1, 0], [-1, 0], [0, 1], [0, -1]])
-        return Followed(self.path(around), self.direction)
+        """Follow one point, what is next to it, and a small circle around it, from where it begins."""
+        near = STEP * np.array([[0, 0], [1, 0], [-1, 0], [0, 1], [0, -1]])
+        around = RADIUS * np.ptp(self.lines[0]) * CIRCLE
+        return Followed(self.path(np.asarray(start, float) + np.concatenate([near, around])), self.direction)
 
     def start_of(self, place: float, at: tuple[float, float]) -> tuple[float, float]:
         """Where a point begins that is (nearly) here at this place: the nearest lattice point, and one Newton step."""
@@ -211,7 +213,7 @@ class Followed:
     """One point on its way, with its Jacobian by central differences.
 
     Args:
-        path: (K + 1, 5, 2): the point, then its neighbours to the right, left, above and below.
+        path: (K + 1, 5 + n, 2): the point, its neighbours to the right, left, above and below, then a circle around it.
         direction: as of the grid.
     """
 
@@ -221,8 +223,12 @@ class Followed:
         log_normal = -0.5 * float((noise**2).sum()) - math.log(2 * math.pi)
         self.log_start = log_normal + self._log_det(self._jacobian(at_noise))
 
+    def circle(self, place: float) -> np.ndarray:
+        """What has become of the circle, (n, 2): nearly the ellipse that the Jacobian makes of it, while it is small."""
+        return FlowGrid._between(self.path[:, 5:], place)
+
     def _jacobian(self, place: float) -> np.ndarray:
-        _, right, left, above, below = FlowGrid._between(self.path, place)
+        _, right, left, above, below = FlowGrid._between(self.path[:, :5], place)
         return np.stack([right - left, above - below], 1) / (2 * STEP)
 
     @staticmethod

@@ -9,7 +9,7 @@ from torch import Tensor
 from .base import Explorer, reported
 from .drawing import ACCENT, INK, MUTED, PAPER, Plane, beside, captioned, square_ranges, table
 from .filters import signed_uint8
-from .flow_grid import DIRECTIONS, FINE, Account, FlowGrid, check_flow, checked_points
+from .flow_grid import CIRCLE, DIRECTIONS, FINE, Account, FlowGrid, check_flow, checked_points
 from .handles import Handle, HandlePicture
 from .pixels import encode_drawing
 from .playback import Playback
@@ -23,7 +23,6 @@ SPEEDS = {"½ ×": 100, "1 ×": 50, "2 ×": 25}  # ms a step of the slider
 CORNERS = np.array([[(51, 34, 136), (136, 204, 238)], [(221, 170, 51), (204, 102, 119)]], float)  # [up][right]
 DENSE = np.array([17, 85, 68], float)
 UPRIGHT, PALE, LINE = "#0072b2", "#a9a9a9", "#8a8a8a"
-CIRCLE = np.stack([np.cos(np.linspace(0, 2 * np.pi, 49)), np.sin(np.linspace(0, 2 * np.pi, 49))])  # (2, 49)
 SHADINGS = {"where it came from": "origin", "area: stretched or squeezed": "area", "density": "density", "none": "none"}
 WAYS = {"noise → data": "generate", "data → noise": "encode"}
 
@@ -34,8 +33,8 @@ class FlowMorph(Explorer, W.VBox):
     Cells can be colored by where they came from, so that one can follow them; by how far they have been stretched
     (orange) or squeezed (blue), which is the log-determinant; or by the density of the model there. Points move along;
     the target is drawn pale: the data, or the circles of one, two and three standard deviations of the noise. The
-    handle is a point that you choose: the small circle around it becomes the ellipse that its Jacobian makes of it, and
-    the table does the account of the change of variables, log density = log density at the start − log|det|.
+    handle is a point that you choose: the small circle around it becomes (nearly) the ellipse of its Jacobian, and the
+    table does the account of the change of variables, log density = log density at the start − log|det|.
 
     Between two states everything moves on straight lines (see `FlowGrid`). A flow that mirrors the plane, by exchanging
     its coordinates, say, turns it over like a page on the way.
@@ -258,7 +257,7 @@ class FlowMorph(Explorer, W.VBox):
         return Handle(at, "P", ACCENT, "The point P", words)
 
     def _drawing(self, plane: Plane, place: float) -> Image.Image:
-        """The grid, the points, the target, and the ellipse around the chosen point, at a place on the way."""
+        """The grid, the points, the target, and the circle around the chosen point, at a place on the way."""
         image, draw = plane.sheet()
         small = plane.size[0] < self._plane.size[0]
         self._fill(draw, plane, place)
@@ -267,14 +266,13 @@ class FlowMorph(Explorer, W.VBox):
         self._rule(draw, plane, place, small)
         if self.direction == "encode":
             for sigmas in (1, 2, 3):
-                plane.curve(draw, *(sigmas * CIRCLE), MUTED, 1.2, dash=(4, 3))
+                plane.curve(draw, *(sigmas * CIRCLE.T), MUTED, 1.2, dash=(4, 3))
         if self.show_points and len(self.grid.points[0]):
             plane.scatter(image, np.nan_to_num(self.grid.cloud(place), nan=1e6), 0.7 if small else 1.3, INK)
-        account = self._followed.at(place)
-        ellipse = account.at[:, None] + self._radius * account.jacobian @ CIRCLE
-        if np.isfinite(ellipse).all() and np.abs(ellipse).max() < 1e4:
-            plane.curve(draw, *ellipse, PAPER, 4)
-            plane.curve(draw, *ellipse, ACCENT, 2)
+        circle = self._followed.circle(place)
+        if np.isfinite(circle).all():
+            for color, width in ((PAPER, 4), (ACCENT, 2)):
+                plane.curve(draw, *circle.T, color, width)
         return plane.clip(image)
 
     def _framed(self, plane: Plane, place: float) -> Image.Image:
@@ -284,11 +282,6 @@ class FlowMorph(Explorer, W.VBox):
         plane.scatter(image, at[None], 2.6, PAPER)
         plane.scatter(image, at[None], 1.8, ACCENT)
         return image
-
-    @property
-    def _radius(self) -> float:
-        """Of the circle around the chosen point, at the start."""
-        return 0.06 * float(np.ptp(self.grid.lines[0]))
 
     def _fill(self, draw: ImageDraw.ImageDraw, plane: Plane, place: float) -> None:
         """Color the cells."""
@@ -362,7 +355,7 @@ class FlowMorph(Explorer, W.VBox):
             target = "Dashed: 1, 2 and 3 standard deviations of the noise."
         else:
             target = "" if self.data is None else "Pale points: data."
-        return f"{words} {target} Ellipse: what the Jacobian makes of a small circle around P."
+        return f"{words} {target} Orange outline: what becomes of a small circle around P."
 
     def _numbers(self) -> list[list[str]]:
         """The account of the chosen point."""

@@ -25,7 +25,7 @@ class Handles {
       "change:box": () => this.place(),
     };
     for (const [name, act] of Object.entries(this.changes)) model.on(name, act);
-    keepKeys(() => this.root, this.alive.signal);
+    keepKeys(() => this.root.closest(".dgm-explorer") ?? this.root, this.alive.signal); // its sliders have no other picture
     this.endPictures = showPictures(model, this.paper, () => this.record());
   }
 

@@ -14,7 +14,7 @@ from dgmcourse.core import Space
 from dgmcourse.explorers import FlowMorph
 from dgmcourse.explorers.drawing import Plane, square_ranges
 from dgmcourse.explorers.flow_grid import FlowGrid
-from dgmcourse.models import VAE
+from dgmcourse.models import VAE, AutoregressiveFlow, ContinuousFlow, CouplingFlow, SplineFlow
 
 DATA = torch.randn(500, 2, generator=torch.Generator().manual_seed(0)) * torch.tensor([1.5, 0.5]) + 1
 
@@ -170,6 +170,38 @@ def test_the_start_of_a_point_seen_somewhere_is_found():
             at = FlowGrid._between(grid.path(start[None]), place)[0]
             found = FlowGrid._between(grid.path(np.array(grid.start_of(place, at))[None]), place)[0]
             assert np.abs(found - at).max() < 0.05  # less than two image pixels of the picture
+
+
+@pytest.mark.parametrize("make", [CouplingFlow, AutoregressiveFlow, SplineFlow, ContinuousFlow])
+@pytest.mark.parametrize("direction", ["generate", "encode"])
+def test_the_courses_own_flows_have_the_density_that_the_account_tells(make, direction):
+    torch.manual_seed(0)
+    flow = make(Space.real(2))
+    with torch.no_grad():
+        for parameter in flow.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    grid = FlowGrid(flow.double(), direction, DATA, cells=4)
+    for start in ((0.3, 0.9), (-1.1, 0.4)):
+        followed = grid.follow(start)
+        x = followed.at(grid.layers if direction == "generate" else 0)
+        expected = float(flow.log_density(torch.as_tensor(x.at)[None]).detach())
+        assert x.log_density == pytest.approx(expected, abs=5e-3)
+        z = followed.at(0 if direction == "generate" else grid.layers)
+        assert z.log_density == pytest.approx(-0.5 * float((z.at**2).sum()) - math.log(2 * math.pi), abs=5e-3)
+
+
+def test_a_conditional_flow_takes_its_label_and_its_layers_have_names():
+    torch.manual_seed(0)
+    flow = CouplingFlow(Space.real(2), layers=3, classes=2)
+    morph = FlowMorph(flow, label=1)
+    names = [type(layer).__name__ for layer in flow.layers]
+    assert morph.grid.names == ["", *names[::-1]]
+    z = torch.tensor([[0.5, -0.2]])
+    with torch.no_grad():
+        expected = flow.decode(z, torch.tensor([1])).numpy()
+    np.testing.assert_allclose(morph.grid.path(z.numpy())[-1], expected, atol=1e-5)
+    morph.place = 1.0
+    assert morph._where() == f"state 1 of {len(names)}, made by {names[-1]}"
 
 
 # --- what can be moved -------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from dgmcourse.explorers import NextToken
 from dgmcourse.explorers.drawing import SCALE
 from dgmcourse.explorers.next_token import AFTER, BEFORE, HEAD, NAME, NUMBER, ROW
 from dgmcourse.explorers.text_reader import MOST_CHARACTERS, TextReader, entropy_bits
-from dgmcourse.models import MADE, VAE
+from dgmcourse.models import MADE, VAE, Transformer
 from dgmcourse.models.autoregressive import filtered
 
 SOURCE = MarkovSource(" aeinrst", order=2, length=16)
@@ -102,12 +102,13 @@ def test_pale_bars_are_as_long_as_the_model_says(widget):
     np.testing.assert_allclose(lengths, before / top, atol=0.03)
 
 
-def test_the_surprise_of_a_whole_sequence_is_its_log_probability_in_bits():
-    model = causal()
+@pytest.mark.parametrize("make", [causal, lambda: Transformer(Space.tokens(10, 8), width=16, heads=2, layers=1)])
+def test_the_surprise_of_a_whole_sequence_is_its_log_probability_in_bits(make):
+    model = make()
     for words in ("a rain tre", "tttttttttt"):
         widget = NextToken(model, alphabet=SOURCE.alphabet, prompt=words)
         x = torch.tensor([widget.reader.encode(words)])
-        bits = -float(model.eval().log_prob(x).value) / math.log(2)
+        bits = -float(model.eval().log_prob(x).value.detach()) / math.log(2)
         assert widget.reader.surprises.sum() == pytest.approx(bits, abs=1e-4)
         assert widget.bits_per_character == pytest.approx(bits / 10, abs=1e-5)
 
