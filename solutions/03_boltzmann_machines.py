@@ -606,9 +606,7 @@ def memory_table(judged, title):
 
 
 torch.manual_seed(1)
-memories = [
-    torch.rand(12, 1, 6, 6, device=device).round() for _ in range(3)
-]  # each is shown 84 times: about 1,000 rows
+memories = [torch.rand(12, 1, 6, 6, device=device).round() for _ in range(3)]
 machines, judged, ended, drift = [], [], [], {}
 for number, images in enumerate(memories, start=1):
     torch.manual_seed(0)
@@ -619,6 +617,7 @@ for number, images in enumerate(memories, start=1):
         if step % 100 == 0:
             points.append((step, far_away(model, images)))
 
+    # twelve images, 84 times over: data of about 1,000 rows, so that batches of 100 can be drawn
     fit(machines[-1], images.repeat(84, 1, 1, 1), steps=3000, batch_size=100, lr=1e-2, watch=look)
     verdict, where = judge(machines[-1], images)
     judged.append(verdict)
