@@ -21,20 +21,22 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "browser"
 from harness import chromium, find_browser, jupyterlab, open_and_run
 
 from dgmcourse.core import Space
-from dgmcourse.data import toy_density
+from dgmcourse.data import text, toy_density
 from dgmcourse.explorers import (
     EMStepper,
     FilterWall,
     FitByHand,
+    FlowMorph,
     GanGame,
     InterpolationStrip,
     LatentPad,
     LatentSliders,
     LatentWalk,
     ModelDial,
+    NextToken,
     TrajectoryPlayer,
 )
-from dgmcourse.models import GAN, RBM, VAE
+from dgmcourse.models import GAN, MADE, RBM, VAE, ContinuousFlow, SplineFlow, Transformer
 
 SPACE = Space.binary(1, 28, 28)
 SETUP = """import torch
@@ -84,6 +86,7 @@ def server_side() -> list[tuple[str, float]]:
         ("ModelDial, model seen before", median_seconds(lambda i: setattr(dial.dial, "value", i % 40))),
         *introduction(),
         *boltzmann_and_gan(),
+        *flows_and_text(),
     ]
 
 
@@ -122,6 +125,31 @@ def boltzmann_and_gan() -> list[tuple[str, float]]:
         ("GanGame, playing, five steps of both", median_seconds(lambda i: game._play_on())),
         ("LatentWalk, along", median_seconds(lambda i: setattr(walk.place, "value", i + 1))),
         ("LatentWalk, new path", median_seconds(lambda i: walk.new_path())),
+    ]
+
+
+def flows_and_text() -> list[tuple[str, float]]:
+    """The explorers of lessons 06 and 07, likewise."""
+    plane, data = Space.real(2), toy_density("pinwheel").sample(2000)
+    morph, smooth = FlowMorph(SplineFlow(plane), data), FlowMorph(ContinuousFlow(plane), data)
+    bare = FlowMorph(SplineFlow(plane), data, shading="none")
+    prose = text("course")
+    writer = NextToken(Transformer(prose.space), prose, "The model ")
+    x, top = (torch.rand(1, 1, 28, 28) > 0.8).float(), torch.zeros(1, 28, 28, dtype=torch.bool)
+    top[:, :14] = True
+    player = TrajectoryPlayer(MADE(SPACE, hidden=(64,)), n=16, given=(x, top))
+    player._repr_mimebundle_()
+    last = morph.grid.layers
+    return [
+        ("FlowMorph, a place seen first", median_seconds(lambda i: setattr(morph, "place", last * (i + 1) / 50))),
+        ("FlowMorph, a place seen before", median_seconds(lambda i: setattr(morph, "place", last * (i % 40 + 1) / 50))),
+        ("FlowMorph, lines alone", median_seconds(lambda i: setattr(bare, "place", last * (i + 1) / 50))),
+        ("FlowMorph, drag of the point", median_seconds(lambda i: morph._respond("step", 0, 1, (-1) ** i))),
+        ("FlowMorph, continuous, drag", median_seconds(lambda i: smooth._respond("step", 0, 1, (-1) ** i))),
+        ("NextToken, a dial", median_seconds(lambda i: setattr(writer, "temperature", 0.5 + i / 50))),
+        ("NextToken, sample one", median_seconds(lambda i: writer.sample(1))),
+        ("NextToken, sample 40", median_seconds(lambda i: writer.sample(40), 20)),
+        ("TrajectoryPlayer, 16 completions of 28×28", median_seconds(lambda i: setattr(player.frame, "value", i + 1))),
     ]
 
 
