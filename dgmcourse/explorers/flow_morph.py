@@ -110,8 +110,9 @@ class FlowMorph(Explorer, W.VBox):
         self._place = W.Label("")
         hint = W.HTML('<span class="dgm-note">Drag the point P, or use the arrow keys, to follow another one.</span>')
         play = W.HBox([self.playback.play, self.playback.slider], layout=W.Layout(align_items="center"))
-        right = W.VBox([play, W.HBox([self._place, self.playback.speed], layout=W.Layout(justify_content="space-between")),
-                        *self._choices.values(), self._words, self._table],
+        choices = [widget for name, widget in self._choices.items() if name != "show_points"]
+        last = W.HBox([self._choices["show_points"], self.playback.speed])
+        right = W.VBox([play, self._place, *choices, last, self._words, self._table],
                        layout=W.Layout(padding="0 0 0 20px", width="400px"))  # fmt: skip
         return [W.HBox([W.VBox([self._pad, hint]), right], layout=W.Layout(flex_flow="row wrap")), self._message_box()]
 

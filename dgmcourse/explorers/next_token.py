@@ -206,6 +206,7 @@ class NextToken(Explorer, W.VBox):
     def _dialed(self, _=None) -> None:
         if not self._still:
             self._refilter()
+            self.reader.encode(self.box.value)  # what is wrong with the text in the box stays told
 
     def _refilter(self) -> None:
         self.after = self.reader.after(**self.sampling)

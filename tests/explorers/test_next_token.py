@@ -209,6 +209,9 @@ def test_typing_moves_the_bars_and_a_character_that_is_unknown_is_named(widget):
     assert widget.error.startswith("‘é’ is not in the alphabet of markov. Its 8 characters: ␣aeinrst")
     assert widget.text == "sat"
     np.testing.assert_array_equal(widget.before, before)
+    widget.temperature = 0.5
+    assert widget.error.startswith("‘é’ is not in the alphabet")  # the dials serve, the box still holds it
+    assert widget.after.max() > before.max()
     widget.box.value = "saT?"
     assert "‘T’, ‘?’ are not in the alphabet of markov; try ‘t’" in widget.error
     widget.box.value = "sate"
