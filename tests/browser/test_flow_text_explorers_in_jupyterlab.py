@@ -109,10 +109,10 @@ def test_colors_and_direction_are_chosen(page):
     choices = root.locator("select")
     for label in ("area: stretched or squeezed", "density", "none"):
         source = root.locator("img.dgm-picture").first.get_attribute("src")
-        choices.nth(2).select_option(label=label)
+        choices.nth(1).select_option(label=label)
         page.wait_for_function("([root, old]) => root.querySelector('img.dgm-picture').src !== old",
                                arg=[root.element_handle(), source])  # fmt: skip
-    choices.nth(1).select_option(label="data → noise")
+    choices.nth(0).select_option(label="data → noise")
     wait_for_alt(root, "on its way from data to noise")
     root.locator("table tr", has_text="log p(x) at the start").wait_for()
     assert root.get_by_role("alert").count() == 0
