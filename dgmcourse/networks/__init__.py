@@ -6,6 +6,7 @@ from .convolutional import ConvDecoder, ConvEncoder
 from .dense import ACTIVATIONS, MLP
 from .initial import he_initialized
 from .masked import MaskedLinear, MaskedMLP, autoregressive_masks
+from .masked_convolution import MaskedConvolution, causal_mask
 from .processes import mean_over_processes
 from .spectral import SpectralNorm, spectrally_normalized
 
@@ -16,11 +17,13 @@ __all__ = [
     "ConvDecoder",
     "ConvEncoder",
     "KeyValueCache",
+    "MaskedConvolution",
     "MaskedLinear",
     "MaskedMLP",
     "SpectralNorm",
     "TransformerBlock",
     "autoregressive_masks",
+    "causal_mask",
     "he_initialized",
     "mean_over_processes",
     "one_hot",

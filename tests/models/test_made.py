@@ -78,7 +78,7 @@ def test_logits_depend_on_exactly_the_entries_before(kind, classes, direct):
     model = made(SPACES[kind], orderings=3, masks=2, hidden=(200, 200), direct=direct, classes=classes)
     label = None if classes is None else torch.tensor(1)
     for component in range(model.components):
-        place = getattr(model, f"order_{component}").argsort()
+        place = model.orders[component].argsort()
         before = place[None, :] < place[:, None]  # [i, j]: j comes before i
         moved = dependence(model, component, label)
         assert (moved[~before] == 0).all()
@@ -89,7 +89,7 @@ def test_the_jacobian_of_the_logits_is_strictly_causal():
     model = made(BINARY, hidden=(60,), orderings=3, activation="tanh").double()
     x = some_values(BINARY, 1).double()
     for component in range(3):
-        place = getattr(model, f"order_{component}").argsort()
+        place = model.orders[component].argsort()
         jacobian = torch.autograd.functional.jacobian(lambda v, k=component: model.logits(v, component=k)[0, :, 1], x)
         jacobian = jacobian.view(16, 16)
         before = place[None, :] < place[:, None]
@@ -100,7 +100,7 @@ def test_the_jacobian_of_the_logits_is_strictly_causal():
 def test_the_first_ordering_is_reading_order_and_the_others_differ():
     model = made(Space.binary(2, 2, 2), orderings=3)
     assert model.order.tolist() == [0, 4, 1, 5, 2, 6, 3, 7]  # both channels of a pixel before the next pixel
-    orders = {tuple(getattr(model, f"order_{k}").tolist()) for k in range(3)}
+    orders = {tuple(order.tolist()) for order in model.orders}
     assert len(orders) == 3
     assert all(sorted(order) == list(range(8)) for order in orders)
 
@@ -133,7 +133,7 @@ def test_scoring_entry_by_entry_gives_the_logits_of_one_pass(kind, hidden, direc
     with torch.no_grad():
         for component in range(2):
             expected = model.logits(x, y, component=component)
-            order, score = getattr(model, f"order_{component}"), model.scorer(6, y, component)
+            order, score = model.orders[component], model.scorer(6, y, component)
             state = torch.zeros_like(x.flatten(1))
             for t, i in enumerate(order.tolist()):
                 if t not in (1, 2):  # entries that are given may be passed over

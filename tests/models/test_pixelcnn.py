@@ -7,8 +7,11 @@ import torch
 from members import every
 
 from dgmcourse.core import Kind, Space
+from dgmcourse.data import digits
+from dgmcourse.evaluation import average_log_prob
 from dgmcourse.models import PixelCNN
 from dgmcourse.networks.masked_convolution import causal_mask
+from dgmcourse.training import fit
 
 BINARY, GREY, COLORS = Space.binary(1, 4, 4), Space.grey(1, 2, 3, levels=4), Space.binary(3, 2, 2)
 SPACES = {"binary": BINARY, "grey": GREY, "three channels": COLORS}

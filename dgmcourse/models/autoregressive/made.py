@@ -105,6 +105,11 @@ class MADE(Autoregressive):
             else:
                 self.layers[i].mask.copy_(mask)
 
+    @property
+    def orders(self) -> list[Tensor]:
+        """The order in which each component visits the entries, (dim,), int64."""
+        return [getattr(self, f"order_{k}") for k in range(self.components)]
+
     def masked_weights(self, component: int = 0) -> list[Tensor]:
         """M ⊙ W of every layer, (units, units before)."""
         if component == 0:
@@ -157,7 +162,7 @@ class MADE(Autoregressive):
     def scorer(self, n: int, y: Tensor | None = None, component: int = 0) -> Scorer:
         """Scores of one entry after the other; the first layer's sums are kept, and grow with every new entry."""
         weights, biases = self.masked_weights(component), [layer.bias for layer in self.layers]
-        order, condition = getattr(self, f"order_{component}"), self.condition(y, n, weights[0].dtype)
+        order, condition = self.orders[component], self.condition(y, n, weights[0].dtype)
         by_entry, by_label = weights[0].split([self.space.dim * self.inputs, self.classes or 0], dim=1)
         by_entry = by_entry.unflatten(1, (self.space.dim, self.inputs))  # (width, dim, inputs)
         sums, done = biases[0].expand(n, -1), 0  # (n, width): what the first layer has summed so far
@@ -191,7 +196,7 @@ class MADE(Autoregressive):
         for k in chosen.unique().tolist():
             rows = (chosen == k).nonzero().squeeze(-1)
             score = self.scorer(len(rows), None if y is None else y[rows], k)
-            walks.append(self._walk(state[rows], known[rows], getattr(self, f"order_{k}"), score, sampling))
+            walks.append(self._walk(state[rows], known[rows], self.orders[k], score, sampling))
             members.append(rows)
         state = state.view(-1, *self.space.shape)
         for parts in zip_longest(*walks):  # one that has less to draw stands still in the end
