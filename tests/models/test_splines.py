@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from dgmcourse.models.flows import rational_quadratic_spline
-from dgmcourse.models.flows.elementwise import spline_knots
+from dgmcourse.models.flows.elementwise import SMALLEST, spline_knots
 
 BOUND = 4.0
 
@@ -31,7 +31,7 @@ def test_it_passes_through_its_knots_with_their_slopes():
 
 
 def test_values_and_slopes_are_continuous_at_the_knots():
-    raw, step = raws(), 1e-8
+    raw, step = raws(), 1e-9
     for place in spline_knots(raw, BOUND)[0].unbind(-1):
         below, above = place - step, place + step
         torch.testing.assert_close(slope(below, raw), slope(above, raw), rtol=1e-4, atol=1e-4)
@@ -68,7 +68,7 @@ def test_beyond_the_bound_it_is_the_identity_and_it_meets_it_smoothly():
     for inverse in (False, True):
         y, log_slope = rational_quadratic_spline(x, raw, BOUND, inverse=inverse)
         torch.testing.assert_close(y, x, rtol=1e-12, atol=1e-12)
-        torch.testing.assert_close(log_slope, torch.zeros(8).double(), rtol=0, atol=1e-12)
+        torch.testing.assert_close(log_slope, torch.zeros(8).double(), rtol=0, atol=1e-10)
     torch.testing.assert_close(slope(x, raw), torch.ones(8).double())
 
 
@@ -102,4 +102,4 @@ def test_shares_of_the_interval_are_a_softmax_with_a_floor():
     places, values, _ = spline_knots(raw, BOUND)
     for knots, logits in ((places, raw[:, :6]), (values, raw[:, 6:12])):
         shares = knots.diff(dim=-1) / (2 * BOUND)
-        torch.testing.assert_close(shares, 0.01 + (1 - 0.06) * F.softmax(logits, -1))
+        torch.testing.assert_close(shares, SMALLEST + (1 - 6 * SMALLEST) * F.softmax(logits, -1))

@@ -13,9 +13,7 @@ from torch.nn import functional as F
 
 __all__ = ["Additive", "Affine", "RationalQuadraticSpline", "rational_quadratic_spline", "softclip"]
 
-SMALLEST = (
-    1e-2  # share of the interval that a bin has at least, and slope that a knot has: float32 must find the way back
-)
+SMALLEST = 1e-3  # share of the interval that a bin has at least, and slope that a knot has; those of the paper
 SLOPE_OFFSET = math.log(math.expm1(1 - SMALLEST))  # so that raw zeros mean a slope of 1
 
 
