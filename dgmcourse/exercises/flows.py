@@ -1,0 +1,9 @@
+"""Exercises of lesson 06, in the order of the lesson. Each `flows_….py` beside this file holds two or three of them."""
+
+from . import register
+from .flows_account import BITS, BUG
+from .flows_coupling import BOUNDED, COUPLE, UNCOUPLE
+from .flows_masked import MASKED
+from .flows_volume import DENSITY, JACOBIAN
+
+register(DENSITY, JACOBIAN, COUPLE, UNCOUPLE, MASKED, BITS, BOUNDED, BUG)
