@@ -763,12 +763,12 @@ class ColleaguesGAN(MyGAN):
 
 
 def try_out(kind):
-    """Train for 300 steps; how far the samples moved, and the last losses."""
+    """Train for 200 steps; how far the samples moved, and the last losses."""
     torch.manual_seed(0)
     model = kind(ring.space).to(device)
     noise = torch.randn(1000, 2, device=device)
     before = model.generator(noise).detach()
-    losses = fit(model, ring, steps=300, optimizer=two_time_scales(2e-3)).losses
+    losses = fit(model, ring, steps=200, optimizer=two_time_scales(2e-3)).losses
     way = (model.generator(noise).detach() - before).norm(dim=1).mean()
     last = {name: f"{sum(values[-20:]) / 20:.2f}" for name, values in losses.items()}
     print(f"{kind.__name__}: samples moved by {way:.2f} on average; last losses {last}")

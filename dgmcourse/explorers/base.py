@@ -91,6 +91,7 @@ class Explorer(traitlets.HasTraits):
 
     error = traitlets.Unicode("")
     _still_bytes = 30_000  # of the still picture at most, before it is written in base64
+    _still_vivid = False  # whether small colored marks are worth coarser greys in it
     _reporting = False  # a callback that reports is under way
 
     @property
@@ -120,7 +121,7 @@ class Explorer(traitlets.HasTraits):
         alt = html.escape(self.alt, quote=True)
         try:
             picture = ImageOps.expand(self.picture().convert("RGB"), 8 * SCALE, PAPER)
-            png = small_png(picture, self._still_bytes)
+            png = small_png(picture, self._still_bytes, self._still_vivid)
         except Exception as problem:
             _log.info("%s has no picture", type(self).__name__, exc_info=True)
             return f"<p>{html.escape(self.alt)} ({html.escape(describe(problem))})</p>"

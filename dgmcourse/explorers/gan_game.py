@@ -81,6 +81,7 @@ class GanGame(Explorer, W.VBox):
         ValueError: it does not live in the plane, or has labels; the data are no points.
     """
 
+    _still_vivid = True
     objective = traitlets.Enum([None, *OBJECTIVES], None)
     penalty = traitlets.Enum([None, *PENALTIES], None)
     ratio = traitlets.Float(1.0)
@@ -129,7 +130,7 @@ class GanGame(Explorer, W.VBox):
         buttons = [W.HBox([self.buttons[key] for key in keys])
                    for keys in (("critic", "critic10"), ("generator", "generator10"), ("both", "again", "seed"))]  # fmt: skip
         right = W.VBox([*buttons, W.HBox([self.play, speed]), *self._dials(), self._words, self._table, self._curves],
-                       layout=W.Layout(padding="0 0 0 20px", width="420px"))  # fmt: skip
+                       layout=W.Layout(padding="0 0 0 16px", width="398px"))  # fmt: skip
         return [W.HBox([left, right], layout=W.Layout(flex_flow="row wrap")), self._message_box()]
 
     @staticmethod
@@ -157,7 +158,7 @@ class GanGame(Explorer, W.VBox):
                 traitlets.link((self, trait), (dial, "value"))
                 dials.append(dial)
         self.dial = W.SelectionSlider(options=list(RATIOS.items()), value=1.0, description="critic's step size ÷ generator's",
-                                      style={"description_width": "initial"}, layout=W.Layout(width="380px"))  # fmt: skip
+                                      style={"description_width": "initial"}, layout=W.Layout(width="376px"))  # fmt: skip
         self.dial.observe(lambda change: setattr(self, "ratio", change["new"]), "value")
         return [*dials, self.dial]
 

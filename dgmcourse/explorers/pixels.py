@@ -138,12 +138,16 @@ def _palette(colors: tuple[str, ...], flat: tuple[tuple[int, int, int], ...] = (
     return holder
 
 
-def small_png(image: Image.Image, limit: int = 30_000) -> bytes:
-    """PNG of at most `limit` bytes: with 256 colors if that fits, else with 64, else smaller and smaller."""
-    image = image.convert("RGB")
+def small_png(image: Image.Image, limit: int = 30_000, vivid: bool = False) -> bytes:
+    """PNG of at most `limit` bytes: with 256 colors if that fits, else with 64, else smaller and smaller.
+
+    The colors are shared out by area, so that small colored marks may turn grey; `vivid` shares them out evenly over
+    all hues, which keeps such marks and is coarser in greys.
+    """
+    image, method = image.convert("RGB"), Image.Quantize.FASTOCTREE if vivid else Image.Quantize.MEDIANCUT
     while True:
         for colors in (256, 64):
-            png = encode_png(image.quantize(colors, dither=Image.Dither.NONE), effort=9)
+            png = encode_png(image.quantize(colors, method, dither=Image.Dither.NONE), effort=9)
             if len(png) <= limit:
                 return png
         if min(image.size) < 16:

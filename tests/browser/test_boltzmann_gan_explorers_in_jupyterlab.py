@@ -135,6 +135,19 @@ def test_the_players_are_stepped_and_the_board_follows(page):
     wait_for_number(root, "updates", "0, 0")
 
 
+def test_board_and_buttons_stand_side_by_side_even_beside_the_file_browser(page):
+    page.evaluate("() => window.jupyterapp.commands.execute('application:toggle-left-area')")
+    try:
+        root = root_of(page, "gan")
+        page.wait_for_function("() => window.jupyterapp.shell.leftCollapsed === false")
+        board = root.locator("img.dgm-picture").first.bounding_box()
+        button = root.get_by_role("button", name="Critic: 1 step").bounding_box()
+        assert button["x"] > board["x"] + board["width"]
+        assert button["y"] < board["y"] + board["height"]
+    finally:
+        page.evaluate("() => window.jupyterapp.commands.execute('application:toggle-left-area')")
+
+
 def test_the_game_plays_on_by_itself_and_the_dials_serve(page):
     root = root_of(page, "gan")
     root.locator(".widget-play button").first.click()

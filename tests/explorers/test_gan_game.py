@@ -373,3 +373,13 @@ def test_words_and_still_picture_hold_the_numbers(game):
     assert re.search(r'alt="The critic.s field|alt="The critic&#x27;s field', bundle)
     assert game._board.alt
     assert game._curves.alt
+
+
+def test_samples_keep_their_color_in_the_small_still_picture():
+    from dgmcourse.explorers.gan_game import SAMPLE
+    from dgmcourse.explorers.pixels import small_png
+
+    game = GanGame(SMALL)
+    still = Image.open(io.BytesIO(small_png(game.picture(), 30_000, game._still_vivid))).convert("RGB")
+    wanted = np.array([int(SAMPLE[i : i + 2], 16) for i in (1, 3, 5)])
+    assert (np.abs(np.asarray(still).astype(int) - wanted).max(-1) < 24).sum() > 100
