@@ -17,6 +17,7 @@ from .densities import (
     plot_line,
 )
 from .figures import COLORS, LINES, MARKERS, new_figure, picture, show
+from .flows import plot_bending, plot_bent_line, plot_bridges
 from .gans import plot_critic_fields, plot_discriminators, plot_mode_shares, plot_players
 from .images import plot_images, plot_latent_grid
 from .mixtures import plot_codes, plot_em_ascent, plot_em_runs, plot_mixtures
@@ -28,7 +29,10 @@ __all__ = [
     "new_figure",
     "picture",
     "plot_annealing",
+    "plot_bending",
+    "plot_bent_line",
     "plot_bounds",
+    "plot_bridges",
     "plot_class_maps",
     "plot_codes",
     "plot_critic_fields",
