@@ -147,3 +147,25 @@ def open_and_run(context, server: Server, notebook: str, ready: str, app: str = 
         raise AssertionError(f"the notebook failed:\n{failure.first.inner_text()}")
     page.set_default_timeout(20_000)
     return page
+
+
+def run_cells(context, server: Server, name: str, cells: list[str], app: str = "lab") -> object:
+    """Write a notebook of these cells, run it to its end, and in JupyterLab give it the whole width of the window."""
+    last = "from IPython.display import HTML; HTML('<span id=\"finished\">finished</span>')"
+    page = open_and_run(context, server, server.write(f"{name}.ipynb", [*cells, last]), "#finished", app)
+    if app == "lab":
+        page.evaluate("() => window.jupyterapp.commands.execute('application:toggle-left-area')")
+    return page
+
+
+def root_of(page, name: str) -> object:
+    """The first explorer of this kind, scrolled into view once its picture is there."""
+    root = page.locator(f".dgm-{name}").first
+    root.locator("img.dgm-picture").first.wait_for()
+    root.scroll_into_view_if_needed()
+    return root
+
+
+def wait_for_alt(root, words: str) -> None:
+    """Until a picture of the explorer is described with these words."""
+    root.locator(f"img.dgm-picture[alt*='{words}']").first.wait_for()

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from harness import open_and_run
+from harness import root_of, run_cells, wait_for_alt
 
 pytestmark = pytest.mark.browser
 
@@ -27,28 +27,15 @@ class Fragile(Blobs):
     "FilterWall(rbm, data.test)",
     "GanGame({'hidden': (32, 32)})",
     "LatentWalk(Fragile(4, classes=3), anchors=5, steps=12)",
-    "from IPython.display import HTML; HTML('<span id=\"finished\">finished</span>')",
 ]
 
 
 @pytest.fixture(scope="module")
 def page(lab, browser):
     """A notebook with all of them, run to its end in JupyterLab."""
-    page = open_and_run(browser, lab, lab.write("boltzmann_gan.ipynb", CELLS), "#finished")
-    page.evaluate("() => window.jupyterapp.commands.execute('application:toggle-left-area')")
+    page = run_cells(browser, lab, "boltzmann_gan", CELLS)
     yield page
     page.close()
-
-
-def root_of(page, name):
-    root = page.locator(f".dgm-{name}").first
-    root.locator("img.dgm-picture").first.wait_for()
-    root.scroll_into_view_if_needed()
-    return root
-
-
-def wait_for_alt(root, words):
-    root.locator(f"img.dgm-picture[alt*='{words}']").first.wait_for()
 
 
 def wait_for_another(page, locator, attribute, old):
@@ -215,7 +202,7 @@ def test_every_picture_has_words(page):
 
 
 def test_the_wall_takes_clicks_and_keys_in_notebook_7_too(lab, browser):
-    page = open_and_run(browser, lab, lab.write("wall7.ipynb", [*CELLS[:2], CELLS[-1]]), "#finished", app="notebooks")
+    page = run_cells(browser, lab, "wall7", CELLS[:2], app="notebooks")
     root = root_of(page, "filters")
     click_tile(root.locator(".dgm-tiles").first, 6, 5, 5)
     wait_for_alt(root, "Weights of unit 6;")

@@ -1,7 +1,7 @@
 """Every explorer, driven in real JupyterLab by mouse and keyboard: what the hand does changes what the eye sees."""
 
 import pytest
-from harness import open_and_run
+from harness import run_cells
 
 pytestmark = pytest.mark.browser
 
@@ -23,15 +23,13 @@ class Fragile(Blobs):
     "TrajectoryPlayer(Blobs(), n=9)",
     "ModelDial({0.5: Blobs(), 1.0: Blobs(3), 4.0: Blobs(4)}, x, "
     "numbers={k: {'rate (nats)': 9 / k, 'distortion (nats)': k} for k in (0.5, 1.0, 4.0)})",
-    "from IPython.display import HTML; HTML('<span id=\"finished\">finished</span>')",
 ]
 
 
 @pytest.fixture(scope="module")
 def page(lab, browser):
     """A notebook with every explorer, run to its end in JupyterLab."""
-    page = open_and_run(browser, lab, lab.write("explorers.ipynb", CELLS), "#finished")
-    page.evaluate("() => window.jupyterapp.commands.execute('application:toggle-left-area')")
+    page = run_cells(browser, lab, "explorers", CELLS)
     yield page
     page.close()
 
@@ -324,8 +322,8 @@ def test_the_server_has_loaded_the_extension_by_itself(lab):
 
 
 def test_keys_and_mouse_serve_in_notebook_7_too(lab, browser):
-    cells = [CELLS[0], CELLS[1], CELLS[6], CELLS[-1]]
-    page = open_and_run(browser, lab, lab.write("notebook7.ipynb", cells), "#finished", app="notebooks")
+    cells = [CELLS[0], CELLS[1], CELLS[6]]
+    page = run_cells(browser, lab, "notebook7", cells, app="notebooks")
     pad = PadOnPage(page, "fast")
     pad.drag((0, 0), (1.0, 1.0))
     pad.wait_for("z₁ = 1.0")

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from harness import open_and_run
+from harness import root_of, run_cells, wait_for_alt
 
 pytestmark = pytest.mark.browser
 
@@ -24,28 +24,15 @@ top[:, :4] = True""",
     "FlowMorph(Waves(), toy_density('pinwheel').sample(800))",
     "NextToken(reader, words, 'in a tree ')",
     "TrajectoryPlayer(painter, n=9, given=(images.test[:1], top), size=300)",
-    "from IPython.display import HTML; HTML('<span id=\"finished\">finished</span>')",
 ]
 
 
 @pytest.fixture(scope="module")
 def page(lab, browser):
     """A notebook with all of them, run to its end in JupyterLab."""
-    page = open_and_run(browser, lab, lab.write("flow_text.ipynb", CELLS), "#finished")
-    page.evaluate("() => window.jupyterapp.commands.execute('application:toggle-left-area')")
+    page = run_cells(browser, lab, "flow_text", CELLS)
     yield page
     page.close()
-
-
-def root_of(page, name):
-    root = page.locator(f".dgm-{name}").first
-    root.locator("img.dgm-picture").first.wait_for()
-    root.scroll_into_view_if_needed()
-    return root
-
-
-def wait_for_alt(root, words):
-    root.locator(f"img.dgm-picture[alt*='{words}']").first.wait_for()
 
 
 def number_in(root, row):
@@ -194,7 +181,7 @@ def test_every_picture_has_words(page):
 
 
 def test_grid_and_text_take_keys_in_notebook_7_too(lab, browser):
-    page = open_and_run(browser, lab, lab.write("flow7.ipynb", [*CELLS[:3], CELLS[-1]]), "#finished", app="notebooks")
+    page = run_cells(browser, lab, "flow7", CELLS[:3], app="notebooks")
     root = root_of(page, "morph")
     root.locator(".noUi-handle").first.focus()
     page.keyboard.press("ArrowRight")

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from harness import open_and_run
+from harness import run_cells
 
 pytestmark = pytest.mark.browser
 
@@ -31,15 +31,13 @@ class Slow(FitByHand):
     "slow = Slow(width=300).add_class('slow'); slow",
     "data = digits(levels=17); model = Autoencoder(data.space, 2, hidden=(32,))\n"
     "LatentPad(model, data.test, data.test_labels)",
-    "from IPython.display import HTML; HTML('<span id=\"finished\">finished</span>')",
 ]
 
 
 @pytest.fixture(scope="module")
 def page(lab, browser):
     """A notebook with all of them, run to its end in JupyterLab."""
-    page = open_and_run(browser, lab, lab.write("introduction.ipynb", CELLS), "#finished")
-    page.evaluate("() => window.jupyterapp.commands.execute('application:toggle-left-area')")
+    page = run_cells(browser, lab, "introduction", CELLS)
     yield page
     page.close()
 
@@ -341,8 +339,8 @@ def test_every_picture_has_words_with_numbers(page):
 
 
 def test_hand_and_keys_serve_in_notebook_7_too(lab, browser):
-    cells = [CELLS[0], CELLS[1], CELLS[-1]]
-    page = open_and_run(browser, lab, lab.write("introduction7.ipynb", cells), "#finished", app="notebooks")
+    cells = [CELLS[0], CELLS[1]]
+    page = run_cells(browser, lab, "introduction7", cells, app="notebooks")
     fit = Handled(page, ".dgm-fit.first")
     before = fit.text()
     fit.drag(0, -60, 0)
