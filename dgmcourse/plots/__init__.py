@@ -21,6 +21,7 @@ from .flows import plot_bending, plot_bent_line, plot_bridges
 from .gans import plot_critic_fields, plot_discriminators, plot_mode_shares, plot_players
 from .images import plot_images, plot_latent_grid
 from .mixtures import plot_codes, plot_em_ascent, plot_em_runs, plot_mixtures
+from .sequences import plot_choices, plot_masks, plot_receptive_fields, plot_series
 
 __all__ = [
     "COLORS",
@@ -33,6 +34,7 @@ __all__ = [
     "plot_bent_line",
     "plot_bounds",
     "plot_bridges",
+    "plot_choices",
     "plot_class_maps",
     "plot_codes",
     "plot_critic_fields",
@@ -49,12 +51,15 @@ __all__ = [
     "plot_kl_directions",
     "plot_latent_grid",
     "plot_line",
+    "plot_masks",
     "plot_mixtures",
     "plot_mode_shares",
     "plot_players",
     "plot_posterior_on_grid",
     "plot_rate_distortion",
     "plot_rates",
+    "plot_receptive_fields",
+    "plot_series",
     "plot_states",
     "plot_units",
     "show",
