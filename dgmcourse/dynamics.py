@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 __all__ = ["AnnealingPath", "SolverFailed", "annealed_importance_sampling", "dormand_prince", "euler", "heun", "hmc",
-           "inverse_temperatures", "langevin", "log_mean_exp", "metropolis_langevin", "rk4"]  # fmt: skip
+           "inverse_temperatures", "langevin", "log_mean_exp", "metropolis_langevin", "rk4", "tuned_step_size"]  # fmt: skip
 
 
 @torch.no_grad()
@@ -92,6 +92,57 @@ def hmc(
         x, slope = _where(accepted, proposal, x), _where(accepted, new_slope, slope)
         value = torch.where(accepted, new_value, value)
         yield x, accepted.float().mean()
+
+
+def tuned_step_size(
+    chain: Callable[[Tensor, float], Iterator[tuple[Tensor, Tensor]]],
+    x: Tensor,
+    target: float = 0.57,
+    start: float = 0.1,
+    rounds: int = 100,
+) -> tuple[float, Tensor]:
+    """The step size with which a chain accepts so many of its proposals, by stochastic approximation.
+
+        log ε ← log ε + (2/√t) · (accepted − target),        averaged over the second half of the rounds
+
+    after doubling or halving ε from its first guess until the share of accepted proposals crosses the target.
+
+    Best in many dimensions are about 0.57 for Langevin proposals (Roberts & Rosenthal 1998,
+    https://doi.org/10.1111/1467-9868.00123) and 0.65 for HMC. A step size that goes on following acceptance would spoil
+    invariance, so tune first, then keep it, and count the states only from then on. Where the chains have not settled
+    within `rounds`, the answer suits where they are.
+    Andrieu & Thoms, "A tutorial on adaptive MCMC", 2008, section 4.2, https://doi.org/10.1007/s11222-008-9110-y
+
+    Args:
+        chain: (states, step size) -> a chain that yields (states, share accepted), e.g.
+            `lambda x, step_size: metropolis_langevin(log_prob, x, step_size, steps=1)`; its first state alone is used.
+        x: where the chains start, (chains, *shape); many chains make the shares less noisy.
+        target: share of proposals to accept, between 0 and 1.
+        start: the first guess.
+        rounds: adjustments.
+
+    Returns:
+        the step size, and the states after so many rounds, (chains, *shape): a burn-in that need not be wasted.
+    """
+    if not 0 < target < 1 or not start > 0 or rounds < 1:
+        raise ValueError(f"tuning needs 0 < target < 1, start > 0 and rounds ≥ 1, got {target}, {start} and {rounds}")
+    log_step, late = math.log(_crossing(lambda size: float(next(chain(x, size))[1]) - target, start)), []
+    for t in range(1, rounds + 1):
+        x, accepted = next(chain(x, math.exp(log_step)))
+        log_step = min(log_step + 2 / math.sqrt(t) * (float(accepted) - target), 30.0)  # a flat density accepts all
+        if 2 * t >= rounds:
+            late.append(log_step)
+    return math.exp(sum(late) / len(late)), x
+
+
+def _crossing(excess: Callable[[float], float], size: float) -> float:
+    """Where a function changes its sign, to a factor of two, looked for upwards if it is positive, else downwards."""
+    factor = 2.0 if excess(size) > 0 else 0.5
+    for _ in range(40):
+        size *= factor
+        if (excess(size) > 0) != (factor > 1):
+            break
+    return size
 
 
 @torch.no_grad()

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from dgmcourse.dynamics import euler, heun, hmc, langevin, metropolis_langevin
+from dgmcourse.dynamics import euler, heun, hmc, langevin, metropolis_langevin, tuned_step_size
 
 CHAINS = 20_000
 MEAN, STD = torch.tensor([1.0, -2.0]), torch.tensor([0.5, 2.0])
@@ -93,3 +93,23 @@ def test_a_proposal_without_a_density_is_never_accepted():
     inside = lambda x: torch.where(x.abs().amax(-1) < 1, 0.0 * x.sum(-1), torch.tensor(float("nan")))  # noqa: E731
     for x, _ in metropolis_langevin(inside, torch.zeros(500, 2), step_size=1.0, steps=10):
         assert (x.abs() < 1).all()
+
+
+@pytest.mark.parametrize("start", [1e-3, 50.0], ids=["too small", "too large"])
+@pytest.mark.parametrize(("kind", "target"), [("MALA", 0.57), ("HMC", 0.8)])
+def test_a_tuned_step_size_accepts_what_was_asked_for(kind, target, start):
+    def chain(x, step_size, steps=1):
+        if kind == "MALA":
+            return metropolis_langevin(log_prob, x, step_size, steps)
+        return hmc(log_prob, x, step_size, leaps=5, steps=steps)
+
+    torch.manual_seed(0)
+    step_size, x = tuned_step_size(chain, MEAN + STD * torch.randn(500, 2), target, start)
+    shares = torch.stack([accepted for _, accepted in chain(x, step_size, steps=40)])
+    assert abs(float(shares.mean()) - target) < 0.06
+    assert x.shape == (500, 2)
+
+
+def test_tuning_refuses_what_makes_no_sense():
+    with pytest.raises(ValueError, match="0 < target < 1"):
+        tuned_step_size(lambda x, step_size: hmc(log_prob, x, step_size, 1, 1), torch.zeros(1, 2), target=1.0)
