@@ -59,6 +59,7 @@ def plot_bent_line(
     beside.tick_params(labelbottom=True)
     curve.set(title="z = f(x)", xlim=(low, high), ylim=(-reach, reach))
     below.set(xlabel="x", ylabel="p(x)", ylim=(0, None))
+    below.tick_params(labelleft=True)
     return figure
 
 
@@ -76,7 +77,7 @@ def plot_bending(
     sides = [extents] * len(states) if isinstance(extents, (int, float)) else list(extents)
     _, first = next(iter(states.values()))
     angle = np.arctan2(*array(first).T[::-1]) / (2 * np.pi) % 1
-    colors = matplotlib.colormaps["twilight_shifted"](angle)
+    colors = matplotlib.colormaps["twilight_shifted"](angle) * (0.8, 0.8, 0.8, 1)  # its pale end is seen on white, too
     for (title, (lattice, points)), axis, extent in zip(states.items(), axes, sides, strict=True):
         lines = array(lattice)
         axis.add_collection(LineCollection([*lines, *lines.swapaxes(0, 1)], colors="#777777", linewidths=0.45))
