@@ -8,6 +8,7 @@ from .autoregressive import AR, MADE, CausalConvolutions, PixelCNN, Transformer
 from .baselines import ClassConditionalGaussian, Gaussian, IndependentPixels, KernelDensity
 from .boltzmann import DBM, DBN, RBM, BoltzmannMachine
 from .diffusion import Diffusion, FlowMatching
+from .energy import JEM, EnergyModel
 from .flows import AutoregressiveFlow, ContinuousFlow, CouplingFlow, Glow, SplineFlow
 from .gan import GAN
 from .latent import PPCA, Autoencoder, BernoulliMixture, EMState, GaussianMixture, PPCAState
@@ -18,6 +19,7 @@ __all__ = [
     "DBM",
     "DBN",
     "GAN",
+    "JEM",
     "MADE",
     "MODELS",
     "PPCA",
@@ -33,6 +35,7 @@ __all__ = [
     "CouplingFlow",
     "Diffusion",
     "EMState",
+    "EnergyModel",
     "FlowMatching",
     "Gaussian",
     "GaussianMixture",
@@ -68,6 +71,8 @@ MODELS: dict[str, type[GenerativeModel]] = {
         SplineFlow,
         Diffusion,
         FlowMatching,
+        EnergyModel,
+        JEM,
         Glow,
         ContinuousFlow,
         MADE,
