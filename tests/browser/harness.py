@@ -1,6 +1,7 @@
 """JupyterLab in Chromium, both started here with folders of their own, and both ended here whatever happens."""
 
 import contextlib
+import inspect
 import json
 import os
 import secrets
@@ -12,7 +13,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -169,3 +170,20 @@ def root_of(page, name: str) -> object:
 def wait_for_alt(root, words: str) -> None:
     """Until a picture of the explorer is described with these words."""
     root.locator(f"img.dgm-picture[alt*='{words}']").first.wait_for()
+
+
+def soon(page, holds: Callable[[], object], patience: float = 20) -> None:
+    """Until `holds()` is true: numbers, words and frames come in messages of their own, each when it can.
+
+    An element that is not there yet (None, a read of a number that fails) counts as not yet true.
+    """
+    deadline, failure = time.monotonic() + patience, None
+    while time.monotonic() < deadline:
+        try:
+            if holds():
+                return
+            failure = None
+        except (AttributeError, IndexError, TypeError, ValueError) as error:
+            failure = error
+        page.wait_for_timeout(50)
+    raise AssertionError(f"not within {patience:g} s: {inspect.getsource(holds).strip()}") from failure

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from harness import root_of, run_cells, wait_for_alt
+from harness import root_of, run_cells, soon, wait_for_alt
 
 pytestmark = pytest.mark.browser
 
@@ -51,6 +51,13 @@ def click_tile(tiles, i, columns, rows):
                           "y": (i // columns + 0.5) * box["height"] / rows})  # fmt: skip
 
 
+def place_in(element, whole):
+    """Where the middle of an element lies in another, as shares of its width and height."""
+    inner, outer = element.bounding_box(), whole.bounding_box()
+    return ((inner["x"] + inner["width"] / 2 - outer["x"]) / outer["width"],
+            (inner["y"] + inner["height"] / 2 - outer["y"]) / outer["height"])  # fmt: skip
+
+
 # --- FilterWall --------------------------------------------------------------------------------------------------------
 
 
@@ -59,9 +66,7 @@ def test_a_unit_is_chosen_by_click_and_by_keys_and_the_notebook_keeps_its_place(
     wall = root.locator(".dgm-tiles").first
     click_tile(wall, 7, 5, 5)
     wait_for_alt(root, "Weights of unit 7;")
-    frame, box = wall.locator(".dgm-tile-chosen").bounding_box(), wall.bounding_box()
-    assert frame["x"] + frame["width"] / 2 == pytest.approx(box["x"] + 2.5 * box["width"] / 5, abs=3)
-    assert frame["y"] + frame["height"] / 2 == pytest.approx(box["y"] + 1.5 * box["height"] / 5, abs=3)
+    soon(page, lambda: place_in(wall.locator(".dgm-tile-chosen"), wall) == pytest.approx((2.5 / 5, 1.5 / 5), abs=0.02))
     active = "() => window.jupyterapp.shell.currentWidget.content.activeCellIndex"
     cell = page.evaluate(active)
     for key, unit in (("ArrowDown", 12), ("ArrowRight", 13), ("Home", 0), ("ArrowLeft", 0), ("End", 24)):
@@ -70,7 +75,7 @@ def test_a_unit_is_chosen_by_click_and_by_keys_and_the_notebook_keeps_its_place(
     assert page.evaluate(active) == cell
     assert wall.get_attribute("role") == "slider"
     assert wall.get_attribute("aria-label") == "Filters of 25 hidden units"
-    assert wall.get_attribute("aria-valuenow") == "25"
+    soon(page, lambda: wall.get_attribute("aria-valuenow") == "25")
     page.wait_for_function(
         "node => /^unit 24: .*bias/.test(node.getAttribute('aria-valuetext'))", arg=wall.element_handle()
     )
@@ -83,7 +88,7 @@ def test_units_are_switched_off_and_an_exciting_image_is_reconstructed(page):
     root = root_of(page, "filters")
     root.get_by_role("button", name="Switch unit off").click()
     wait_for_alt(root, "1 unit off")
-    assert root.locator(".dgm-tile-crossed").count() == 1
+    soon(page, lambda: root.locator(".dgm-tile-crossed").count() == 1)
     root.get_by_role("button", name="Switch unit on").wait_for()
     exciting = root.locator(".dgm-tiles").nth(1)
     words = exciting.locator("img").get_attribute("alt")
@@ -113,11 +118,11 @@ def test_the_players_are_stepped_and_the_board_follows(page):
     wait_for_number(root, "updates", "10, 0")
     root.get_by_role("button", name="Generator: 1 step").click()
     wait_for_number(root, "updates", "10, 1")
-    assert root.locator("img.dgm-picture").first.get_attribute("src") != source
+    soon(page, lambda: root.locator("img.dgm-picture").first.get_attribute("src") != source)
     root.get_by_role("button", name="Both: 100 steps").click()
     wait_for_number(root, "updates", "110, 101")
     wait_for_alt(root, "generator 110, 101")
-    assert root.get_by_role("status").inner_text()
+    soon(page, lambda: root.get_by_role("status").inner_text())
     root.get_by_role("button", name="Start again").click()
     wait_for_number(root, "updates", "0, 0")
 
@@ -127,10 +132,8 @@ def test_board_and_buttons_stand_side_by_side_even_beside_the_file_browser(page)
     try:
         root = root_of(page, "gan")
         page.wait_for_function("() => window.jupyterapp.shell.leftCollapsed === false")
-        board = root.locator("img.dgm-picture").first.bounding_box()
-        button = root.get_by_role("button", name="Critic: 1 step").bounding_box()
-        assert button["x"] > board["x"] + board["width"]
-        assert button["y"] < board["y"] + board["height"]
+        board, button = root.locator("img.dgm-picture").first, root.get_by_role("button", name="Critic: 1 step")
+        soon(page, lambda: place_in(button, board)[0] > 1 and place_in(button, board)[1] < 1)
     finally:
         page.evaluate("() => window.jupyterapp.commands.execute('application:toggle-left-area')")
 

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from harness import root_of, run_cells, wait_for_alt
+from harness import root_of, run_cells, soon, wait_for_alt
 
 pytestmark = pytest.mark.browser
 
@@ -55,9 +55,13 @@ def test_the_grid_bends_by_keys_and_by_playing(page):
     source = root.locator("img.dgm-picture").first.get_attribute("src")
     root.locator(".widget-play button").first.click()
     wait_for_alt(root, "data: state 4 of 4")
-    assert root.locator("img.dgm-picture").first.get_attribute("src") != source
-    start, log_det, density = (as_number(number_in(root, row)) for row in ("log N", "log|det|", "= log density"))
-    assert start + log_det == pytest.approx(density, abs=0.0015)
+    soon(page, lambda: root.locator("img.dgm-picture").first.get_attribute("src") != source)
+
+    def sums_up():
+        start, log_det, density = (as_number(number_in(root, row)) for row in ("log N", "log|det|", "= log density"))
+        return start + log_det == pytest.approx(density, abs=0.0015)
+
+    soon(page, sums_up)
 
 
 def test_a_point_is_followed_wherever_it_is_dragged_to(page):
@@ -73,10 +77,13 @@ def test_a_point_is_followed_wherever_it_is_dragged_to(page):
     page.mouse.up()
     page.wait_for_function("([node, old]) => node.getAttribute('aria-valuetext') !== old",
                            arg=[handle.element_handle(), before])  # fmt: skip
+
+    def middle():
+        box = handle.bounding_box()
+        return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
     page.wait_for_timeout(600)
-    box = handle.bounding_box()
-    assert box["x"] + box["width"] / 2 == pytest.approx(x - 80, abs=8)
-    assert box["y"] + box["height"] / 2 == pytest.approx(y + 30, abs=8)
+    soon(page, lambda: middle() == pytest.approx((x - 80, y + 30), abs=8))
     assert handle.get_attribute("aria-label") == "The point P"
     active = "() => window.jupyterapp.shell.currentWidget.content.activeCellIndex"
     cell, before = page.evaluate(active), handle.get_attribute("aria-valuetext")
@@ -120,7 +127,7 @@ def test_typing_moves_the_bars_and_unknown_characters_are_told(page):
     root.get_by_role("alert").get_by_text("‘!’ is not in the alphabet of markov").wait_for()
     page.keyboard.press("Backspace")
     root.get_by_role("alert").get_by_text("alphabet").wait_for(state="detached")
-    assert box.input_value() == "in a tree tea"
+    soon(page, lambda: box.input_value() == "in a tree tea")
 
 
 def test_buttons_write_on_and_reset(page):
@@ -131,11 +138,11 @@ def test_buttons_write_on_and_reset(page):
         root.get_by_role("button", name=name).click()
         count += more
         root.locator("table tr", has_text=f"surprise of {count} characters").wait_for()
-        assert len(box.input_value()) == count
-    assert root.locator("span[title$='bits']").count() == count
+        soon(page, lambda count=count: len(box.input_value()) == count)
+    soon(page, lambda: root.locator("span[title$='bits']").count() == count)
     root.get_by_role("button", name="Reset").click()
     root.locator("table tr", has_text="surprise of 10 characters").wait_for()
-    assert box.input_value() == "in a tree "
+    soon(page, lambda: box.input_value() == "in a tree ")
 
 
 def test_dials_cut_the_bars(page):
