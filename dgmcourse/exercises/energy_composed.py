@@ -1,0 +1,237 @@
+"""Exercises of lesson 09 on putting energies to use: and, or, not; and what a classifier's logits say of an image."""
+
+import torch
+
+from . import Exercise, Mistake
+from .energy_walks import LESSON
+
+# --- and, or, not -----------------------------------------------------------------------------------------------------
+
+
+def compose(a, b, weight):
+    return a + b, -torch.logaddexp(-a, -b), a - weight * b
+
+
+def _draw_pair(generator):
+    """Two energies at eight places, and a weight well below one."""
+    a, b = (2 * torch.randn(8, generator=generator) for _ in range(2))
+    return a, b, 0.3 + 0.3 * float(torch.rand((), generator=generator))
+
+
+def _like_composition(both=lambda a, b: a + b, either=lambda a, b: -torch.logaddexp(-a, -b), but=None):
+    """Another and, another or, another not."""
+    but = but or (lambda a, b, w: a - w * b)
+    return lambda a, b, weight: (both(a, b), either(a, b), but(a, b, weight))
+
+
+COMPOSE = Exercise(
+    "energy/compose",
+    compose,
+    _draw_pair,
+    lesson=LESSON,
+    title="and, or, not",
+    minutes=8,
+    difficulty=2,
+    hints=(
+        "Write down the three densities with p = exp(−E), then take −log of each.",
+        "A product of densities is a sum of energies; dividing by p_b^weight subtracts weight · E_b. For the sum of densities nothing is "
+        "simpler than −log(exp(−a) + exp(−b)), and torch.logaddexp does the log of a sum of two exponentials safely.",
+        "return a + b, -torch.logaddexp(-a, -b), a - weight * b",
+    ),
+    mistakes=(
+        Mistake(
+            _like_composition(both=lambda a, b: -torch.logaddexp(-a, -b), either=lambda a, b: a + b),
+            "The first two are exchanged: *and* is the product of the densities, so the sum of the energies.",
+        ),
+        Mistake(
+            _like_composition(both=lambda a, b: a * b),
+            "*And* multiplies the densities, exp(−a) · exp(−b); their energies add up.",
+        ),
+        Mistake(
+            _like_composition(both=lambda a, b: (a + b) / 2),
+            "Half of each energy is the square root of the product: a milder *and*. The product itself has a + b.",
+        ),
+        Mistake(
+            _like_composition(both=torch.maximum),
+            "The larger of the two is a *hard* and; the product of the densities has the sum of the energies.",
+        ),
+        Mistake(
+            _like_composition(either=lambda a, b: torch.logaddexp(-a, -b)),
+            "*Or*: this is the log of the sum of the densities; an energy is minus that.",
+        ),
+        Mistake(
+            _like_composition(either=torch.logaddexp),
+            "*Or*: the densities are exp(−a) and exp(−b), with a minus inside as well as one before the log.",
+            also=(_like_composition(either=lambda a, b: -torch.logaddexp(a, b)),),
+        ),
+        Mistake(
+            _like_composition(either=torch.minimum),
+            "The smaller of the two is a *hard* or. Where both are likely the densities add up: −log(exp(−a) + exp(−b)).",
+        ),
+        Mistake(
+            _like_composition(either=lambda a, b: (-a).exp() + (-b).exp()),
+            "*Or*: these are the densities' sum; its energy is −log of it.",
+        ),
+        Mistake(
+            _like_composition(either=lambda a, b: (a + b) / 2),
+            "*Or*: a mean of energies is a product of densities. It is the densities that are added, not the energies.",
+        ),
+        Mistake(
+            _like_composition(either=lambda a, b: a * b),
+            "*Or* adds the densities: −log(exp(−a) + exp(−b)).",
+        ),
+        Mistake(
+            _like_composition(but=lambda a, b, w: a + w * b),
+            "*But not*: with a plus this is a milder *and*. Dividing by a density subtracts its energy.",
+        ),
+        Mistake(
+            _like_composition(but=lambda a, b, w: a - b),
+            "*But not*: the weight is missing. At full weight far places, where both are unlikely, would win.",
+        ),
+        Mistake(
+            _like_composition(but=lambda a, b, w: w * a - b),
+            "*But not*: the weight is for b, what shall not be.",
+            also=(
+                _like_composition(but=lambda a, b, w: w * (a - b)),
+                _like_composition(but=lambda a, b, w: a / w - b),
+            ),
+        ),
+        Mistake(
+            _like_composition(but=lambda a, b, w: b - w * a),
+            "*But not*: a and b are exchanged. a is what we want, b what shall not be.",
+        ),
+        Mistake(
+            _like_composition(but=lambda a, b, w: a - b / w),
+            "*But not*: multiply by the weight, so that 0 leaves a alone.",
+        ),
+        Mistake(
+            _like_composition(but=lambda a, b, w: w * b - a),
+            "*But not*: the sign is turned round: a keeps its plus, and weight · b is subtracted.",
+        ),
+    ),
+    alternatives=(
+        lambda a, b, weight: (
+            torch.add(a, b),
+            -torch.logsumexp(torch.stack([-a, -b]), 0),
+            torch.sub(a, b, alpha=weight),
+        ),
+        lambda a, b, weight: [
+            torch.stack([a, b]).sum(0),
+            torch.minimum(a, b) - torch.log1p((-(a - b).abs()).exp()),
+            -weight * b + a,
+        ],
+        lambda a, b, weight: (a + b, -((-a).exp() + (-b).exp()).log(), a - weight * b),
+    ),
+)
+
+
+# --- how strange is it? -----------------------------------------------------------------------------------------------
+
+
+def strangeness(logits):
+    return -logits.logsumexp(-1), -logits.softmax(-1).amax(-1)
+
+
+def _draw_logits(generator):
+    """Seven rows of five logits; to two of them something is added, which a softmax does not feel."""
+    logits = 2 * torch.randn(7, 5, generator=generator)
+    return logits + torch.tensor([0.0, 6.0, -5.0, 0.0, 0.0, 2.0, 0.0])[:, None]
+
+
+def _like_strangeness(energy=lambda f: -f.logsumexp(-1), unsure=lambda f: -f.softmax(-1).amax(-1)):
+    """Another energy, or another doubt."""
+    return lambda logits: (energy(logits), unsure(logits))
+
+
+STRANGE = Exercise(
+    "energy/strange",
+    strangeness,
+    _draw_logits,
+    lesson=LESSON,
+    title="two scores of strangeness",
+    minutes=5,
+    difficulty=1,
+    hints=(
+        "Both are larger for stranger images. The first is the formula above; the second is minus the largest of the probabilities p(y|x).",
+        "p(y|x) is the softmax of the logits over the classes, their last dimension; log Σ exp is logsumexp.",
+        "return -logits.logsumexp(-1), -logits.softmax(-1).amax(-1)",
+    ),
+    mistakes=(
+        Mistake(
+            _like_strangeness(energy=lambda f: f.logsumexp(-1)),
+            "The energy is *minus* the logsumexp: large logits are a low energy, something familiar.",
+        ),
+        Mistake(
+            _like_strangeness(energy=lambda f: -f.log_softmax(-1).logsumexp(-1)),
+            "You normalized first: the logsumexp of log-probabilities is always 0. What the softmax takes away is just what we want.",
+            also=(
+                _like_strangeness(energy=lambda f: -f.softmax(-1).logsumexp(-1)),
+                _like_strangeness(energy=lambda f: -f.softmax(-1).sum(-1).log()),
+            ),
+        ),
+        Mistake(
+            _like_strangeness(energy=lambda f: -f.amax(-1)),
+            "This is the energy together with the likeliest label, −max f; here all labels are summed out: −log Σ exp f.",
+        ),
+        Mistake(
+            _like_strangeness(energy=lambda f: (-f).logsumexp(-1)),
+            "The minus stands before the logarithm, not inside: −log Σ exp(f).",
+            also=(_like_strangeness(energy=lambda f: -(-f).logsumexp(-1)),),
+        ),
+        Mistake(
+            _like_strangeness(energy=lambda f: -f.exp().sum(-1)),
+            "The logarithm is missing: −log Σ exp(f).",
+        ),
+        Mistake(
+            _like_strangeness(energy=lambda f: -f.sum(-1)),
+            "Logits are logs: the sum is over exp(f), and its log is taken: logsumexp.",
+            also=(_like_strangeness(energy=lambda f: -f.mean(-1)),),
+        ),
+        Mistake(
+            _like_strangeness(energy=lambda f: -f.logsumexp(0)),
+            "You summed over the images; sum over the classes, the last dimension.",
+            also=(
+                _like_strangeness(energy=lambda f: -f.logsumexp(0), unsure=lambda f: -f.softmax(0).amax(0)),
+            ),
+        ),
+        Mistake(
+            _like_strangeness(unsure=lambda f: f.softmax(-1).amax(-1)),
+            "The second is how sure the classifier is. Strange images are to have the *larger* score: a minus.",
+        ),
+        Mistake(
+            _like_strangeness(unsure=lambda f: -f.amax(-1)),
+            "The second is about probabilities: softmax first, then the largest.",
+        ),
+        Mistake(
+            _like_strangeness(unsure=lambda f: -f.log_softmax(-1).amax(-1)),
+            "The second is minus the largest probability itself, not its log. (They order images alike, but we compare numbers.)",
+        ),
+        Mistake(
+            _like_strangeness(unsure=lambda f: 1 - f.softmax(-1).amax(-1)),
+            "The second is off by one: −max p(y|x). (1 − max p orders images alike, but we compare numbers.)",
+        ),
+        Mistake(
+            _like_strangeness(unsure=lambda f: -f.softmax(0).amax(-1)),
+            "The softmax runs over the classes, the last dimension, not over the images.",
+        ),
+        Mistake(
+            _like_strangeness(unsure=lambda f: f.argmax(-1)),
+            "argmax is the name of the likeliest class; how likely it is, is amax.",
+            also=(_like_strangeness(unsure=lambda f: -f.argmax(-1)),
+                  _like_strangeness(unsure=lambda f: -f.softmax(-1).argmax(-1))),
+        ),
+        Mistake(
+            lambda logits: (-logits.softmax(-1).amax(-1), -logits.logsumexp(-1)),
+            "The two are exchanged: the energy comes first.",
+        ),
+        Mistake(
+            lambda logits: (-logits.logsumexp(-1), -logits.softmax(-1).max(-1)),
+            "max(-1) returns values and places; take .values, or use amax(-1).",
+        ),
+    ),
+    alternatives=(
+        lambda logits: (-logits.exp().sum(1).log(), -torch.softmax(logits, dim=1).max(dim=1).values),
+        lambda logits: [-torch.logsumexp(logits, 1), -logits.log_softmax(1).amax(1).exp()],
+        lambda logits: (-logits.logsumexp(1), -(logits.amax(1) - logits.logsumexp(1)).exp()),
+    ),
+)  # fmt: skip
