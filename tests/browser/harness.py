@@ -146,7 +146,7 @@ def open_and_run(context, server: Server, notebook: str, ready: str, app: str = 
     failure = page.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.stderr']")
     if not page.locator(ready).count():
         raise AssertionError(f"the notebook failed:\n{failure.first.inner_text()}")
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(40_000)
     return page
 
 
@@ -172,7 +172,7 @@ def wait_for_alt(root, words: str) -> None:
     root.locator(f"img.dgm-picture[alt*='{words}']").first.wait_for()
 
 
-def soon(page, holds: Callable[[], object], patience: float = 20) -> None:
+def soon(page, holds: Callable[[], object], patience: float = 40) -> None:
     """Until `holds()` is true: numbers, words and frames come in messages of their own, each when it can.
 
     An element that is not there yet (None, a read of a number that fails) counts as not yet true.
