@@ -153,10 +153,10 @@ def test_guidance_goes_beyond_the_condition():
         Diffusion(PLANE, classes=3, drop_label=0.0).noise(y, 1.0)
 
 
-@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 7, 9)])
-def test_the_unet_sees_the_whole_image_and_its_time(shape):
+@pytest.mark.parametrize(("shape", "patch"), [((1, 8, 8), 1), ((3, 7, 9), 1), ((2, 8, 12), 2)])
+def test_the_unet_sees_the_whole_image_and_its_time(shape, patch):
     torch.manual_seed(0)
-    model = Diffusion(Space.grey(*shape, levels=4), channels=(8, 16))
+    model = Diffusion(Space.grey(*shape, levels=4), channels=(8, 16), patch=patch)
     for parameter in model.network.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
     x = torch.randn(2, *shape, requires_grad=True)
@@ -175,6 +175,7 @@ def test_what_cannot_be_is_refused():
         (lambda: Diffusion(PLANE, hidden=(8, 16)), "layers of one width"),
         (lambda: FlowMatching(PLANE, classes=3, coupling="optimal"), "pair noise with labels"),
         (lambda: Diffusion(PLANE, channels=(8,)), "U-Net needs images"),
+        (lambda: Diffusion(Space.binary(1, 7, 8), channels=(8,), patch=2), "patch must be at least 1 and divide"),
         (lambda: Diffusion(Space.binary(1, 4, 4)).probability_flow_log_prob(torch.zeros(1, 1, 4, 4)), "use bound"),
     ):
         with pytest.raises(ValueError, match=words):

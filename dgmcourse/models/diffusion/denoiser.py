@@ -28,6 +28,7 @@ class Denoiser(GenerativeModel):
         classes: number of labels for p(x|y), None for no condition.
         drop_label: share of training examples whose label is hidden, so that p(x) is learned too (for guidance).
         scale: about the standard deviation of real data.
+        patch: squares of so many pixels a side are one place for the U-Net, which makes large images quicker.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Denoiser(GenerativeModel):
         classes: int | None,
         drop_label: float,
         scale: float,
+        patch: int,
     ):
         super().__init__(space)
         name = type(self).__name__
@@ -57,7 +59,7 @@ class Denoiser(GenerativeModel):
         if channels is None:
             self.network = TimedMLP(space.dim, hidden, classes or 0)
         else:
-            self.network = TimedUNet(space.shape, channels, classes or 0)
+            self.network = TimedUNet(space.shape, channels, classes or 0, patch=patch)
         self.convolutional = channels is not None
 
     # --- data and path ---------------------------------------------------------------------------------------------

@@ -47,6 +47,7 @@ class Diffusion(Denoiser):
         sampler: "ddpm", "ddim", "heun" or "dpm-solver++": how `sample` goes, unless told otherwise.
         steps: in how many steps.
         guidance: weight w of (1 + w)·ε(x, t, y) − w·ε(x, t); 0 for none.
+        patch: squares of so many pixels a side are one place for the U-Net, which makes large images quicker.
     """
 
     def __init__(
@@ -62,12 +63,15 @@ class Diffusion(Denoiser):
         sampler: str = "ddim",
         steps: int = 50,
         guidance: float = 0.0,
+        patch: int = 1,
     ):
         if schedule == "straight":
             raise ValueError("the straight path has no finite start in these samplers' terms; use FlowMatching")
         if prediction == "velocity":
             raise ValueError("Diffusion predicts 'noise', 'data' or 'v'; for 'velocity' use FlowMatching")
-        super().__init__(space, noise_schedule(schedule), prediction, hidden, channels, classes, drop_label, scale)
+        super().__init__(
+            space, noise_schedule(schedule), prediction, hidden, channels, classes, drop_label, scale, patch
+        )
         self.sampler, self.steps, self.guidance = _known(sampler), steps, guidance
 
     def training_step(self, x: Tensor, y: Tensor | None = None) -> Iterator[Step]:
