@@ -24,6 +24,7 @@ __all__ = [
     "RING",
     "SCALE",
     "Plane",
+    "arrows",
     "beside",
     "captioned",
     "marker",
@@ -112,7 +113,8 @@ class Plane:
 
     def __init__(self, width: int, height: int | None, x_range, y_range, x_label: str = "", y_label: str = ""):
         self.x_range, self.y_range = _widened(x_range), _widened(y_range)
-        y_ticks = ticks(*self.y_range, about=max(2, (height or width) // 50))
+        about = max(2, (height or width) // 50)
+        y_ticks = ticks(*self.y_range, about) or ticks(*self.y_range, 2 * about) or [self.y_range[0]]
         widest = max(font(9).getlength(number(v)) for v in y_ticks)
         left = widest + (10 + (14 if y_label else 0)) * SCALE
         bottom = (18 + (15 if x_label else 0)) * SCALE
@@ -251,6 +253,21 @@ def _marker_mask(label: int, radius: float) -> tuple[Image.Image, int]:
     mask = Image.new("L", (side, side))
     marker(ImageDraw.Draw(mask), label, side / 2, side / 2, radius * fine, "white")
     return mask.resize((2 * half + 1,) * 2, Image.Resampling.BOX), half
+
+
+def arrows(draw: ImageDraw.ImageDraw, plane: Plane, start: np.ndarray, push: np.ndarray, color: str = INK) -> None:
+    """Arrows with a white edge, from start to start + push, both (n, 2); those too short to be seen are left out."""
+    starts, ends = (np.stack(plane.at(*points.T), 1) for points in (start, start + push))
+    along = ends - starts
+    length = np.linalg.norm(along, axis=1)
+    for (x0, y0), (x1, y1), (dx, dy), pixels in zip(starts, ends, along, length, strict=True):
+        if pixels < 3 * SCALE:  # too short for an arrow: the push is as good as none
+            continue
+        head = min(5 * SCALE, 0.5 * pixels) / pixels
+        bx, by, wx, wy = x1 - head * dx, y1 - head * dy, -0.6 * head * dy, 0.6 * head * dx
+        for ink, width in ((PAPER, 2.6), (color, 1.2)):
+            draw.line([(x0, y0), (bx, by)], fill=ink, width=round(width * SCALE))
+            draw.polygon([(x1, y1), (bx + wx, by + wy), (bx - wx, by - wy)], fill=color, outline=ink)
 
 
 def _upright(image: Image.Image, words: str, middle: float) -> None:

@@ -9,12 +9,12 @@ import ipywidgets as W
 import numpy as np
 import torch
 import traitlets
-from PIL import Image, ImageColor, ImageDraw
+from PIL import Image, ImageColor
 
 from ..models.gan.gan import PENALTIES
 from ..models.gan.objectives import OBJECTIVES
 from .base import Explorer, Picture, reported
-from .drawing import FAINT, INK, MUTED, PAPER, SCALE, Plane, beside, captioned, legend, table
+from .drawing import FAINT, MUTED, Plane, arrows, beside, captioned, legend, table
 from .gan_match import GanMatch, Standing
 from .pixels import encode_drawing
 
@@ -301,24 +301,10 @@ class GanGame(Explorer, W.VBox):
         self._plane.stamp(image, samples.cpu().double().numpy(), shades, np.full(len(samples), CROSS), 3.0)
         if self.arrows_shown:
             pushes = self.match.pushes(samples[:ARROWS])
-            self._arrows(draw, samples[:ARROWS].cpu().double().numpy(), pushes.cpu().double().numpy())
+            push = pushes.cpu().double().numpy()
+            push *= np.minimum(1.0, FARTHEST / np.maximum(np.linalg.norm(push, axis=1, keepdims=True), 1e-12))
+            arrows(draw, self._plane, samples[:ARROWS].cpu().double().numpy(), push)
         return self._plane.clip(image)
-
-    def _arrows(self, draw: ImageDraw.ImageDraw, start: np.ndarray, push: np.ndarray) -> None:
-        """Arrows as long as the gradient, with a white edge."""
-        size = np.linalg.norm(push, axis=1, keepdims=True)
-        end = start + push * np.minimum(1.0, FARTHEST / np.maximum(size, 1e-12))
-        starts, ends = (np.stack(self._plane.at(*points.T), 1) for points in (start, end))
-        along = ends - starts
-        length = np.linalg.norm(along, axis=1)
-        for (x0, y0), (x1, y1), (dx, dy), pixels in zip(starts, ends, along, length, strict=True):
-            if pixels < 3 * SCALE:  # too short for an arrow: the push is as good as none
-                continue
-            head = min(5 * SCALE, 0.5 * pixels) / pixels
-            bx, by, wx, wy = x1 - head * dx, y1 - head * dy, -0.6 * head * dy, 0.6 * head * dx
-            for color, width in ((PAPER, 2.6), (INK, 1.2)):
-                draw.line([(x0, y0), (bx, by)], fill=color, width=round(width * SCALE))
-                draw.polygon([(x1, y1), (bx + wx, by + wy), (bx - wx, by - wy)], fill=INK, outline=color)
 
     @property
     def _name(self) -> str:

@@ -10,6 +10,7 @@ class Handles {
     this.alive = new AbortController();
     this.requests = new Requests((request) => this.send(request));
     this.dragging = null; // {pointer, handle, dx, dy}: what drags, and how far from the handle's middle it took hold
+    this.moved = false; // whether the handle held last was dragged, so that its release is no click
     this.since = null; // when the event happened whose picture is still to come
     this.paper = element("div", "");
     this.layer = element("div", "dgm-handles");
@@ -18,6 +19,7 @@ class Handles {
       element("div", "dgm-handled-picture", {}, this.paper, this.layer), this.problem);
     this.root.roundTrips = []; // ms from a pointer or key event until its picture is on the screen
     el.append(this.root);
+    this.paper.addEventListener("click", (event) => this.click(event), { signal: this.alive.signal });
     this.place();
     this.changes = {
       "change:answer": () => this.receive(),
@@ -33,9 +35,16 @@ class Handles {
 
   place() {
     const [left, top, width, height] = this.model.get("box");
+    this.paper.style.cursor = this.model.get("clicks") ? "crosshair" : "";
     const edges = { left, top, width, height };
     for (const [name, part] of Object.entries(edges)) this.layer.style[name] = `${100 * part}%`;
     this.settle();
+  }
+
+  // Where the pointer is, in parts of the plane from its lower left corner.
+  parts(event, dx = 0, dy = 0) {
+    const box = this.layer.getBoundingClientRect();
+    return [(event.clientX - dx - box.left) / box.width, (box.bottom - event.clientY + dy) / box.height];
   }
 
   // Put every handle where Python says it is, unless the hand is ahead of Python.
@@ -47,6 +56,7 @@ class Handles {
     handles.forEach((handle, i) => {
       const node = this.layer.children[i];
       node.textContent = handle.mark;
+      node.toggleAttribute("data-dgm-press", this.model.get("clicks"));
       node.style.background = handle.color;
       node.setAttribute("aria-label", handle.name);
       node.setAttribute("aria-valuetext", handle.text);
@@ -73,6 +83,7 @@ class Handles {
       if (event.pointerId === this.dragging?.pointer) this.dragging = null;
     });
     on("keydown", (event) => this.press(event, handle));
+    on("click", (event) => this.moved || this.pressed(event, handle));
     return node;
   }
 
@@ -83,22 +94,41 @@ class Handles {
     const box = node.getBoundingClientRect();
     const [dx, dy] = [event.clientX - box.left - box.width / 2, event.clientY - box.top - box.height / 2];
     this.dragging = { pointer: event.pointerId, handle, dx, dy };
+    this.moved = false;
     node.setPointerCapture(event.pointerId);
     node.focus({ preventScroll: true });
     event.preventDefault();
   }
 
   follow(event, node) {
-    const box = this.layer.getBoundingClientRect();
     const { handle, dx, dy } = this.dragging;
-    const inside = (part) => Math.max(0, Math.min(1, part));
-    const x = inside((event.clientX - dx - box.left) / box.width);
-    const y = inside((box.bottom - event.clientY + dy) / box.height);
+    const [x, y] = this.parts(event, dx, dy).map((part) => Math.max(0, Math.min(1, part)));
+    this.moved = true;
     this.put(node, x, y);
     this.requests.ask({ kind: "move", handle, x, y, since: event.timeStamp });
   }
 
+  // A click on the picture itself, where Python listens to clicks.
+  click(event) {
+    const [x, y] = this.parts(event);
+    if (!this.model.get("clicks") || Math.min(x, y) < 0 || Math.max(x, y) > 1) return;
+    this.requests.ask({ kind: "click", handle: 0, x, y, since: event.timeStamp });
+    this.layer.firstChild?.focus({ preventScroll: true });
+  }
+
+  // A handle clicked without being dragged, or Enter or Space on it.
+  pressed(event, handle) {
+    if (!this.model.get("clicks")) return;
+    event.preventDefault();
+    event.stopPropagation();
+    this.requests.ask({ kind: "press", handle, x: 0, y: 0, since: event.timeStamp });
+  }
+
   press(event, handle) {
+    if (PRESS.includes(event.key) && !event.ctrlKey && !event.altKey && !event.metaKey && !event.shiftKey) {
+      this.pressed(event, handle);
+      return;
+    }
     const direction = STEPS[event.key];
     if (!direction || event.ctrlKey || event.altKey || event.metaKey) return;
     event.preventDefault();

@@ -54,17 +54,20 @@ class HandlePicture(Picture):
     Args:
         respond: called with (kind, handle, x, y) when the browser asks: ("move", 0, 0.2, 0.7) moves handle 0 to this
             place, in parts of the plane from its lower left corner; ("step", 0, −1, 5) moves it by so many steps to
-            the right and up. It should call `lay(…)`; what it raises, it must catch.
+            the right and up; where `clicks` are listened to, ("click", 0, 0.2, 0.7) was a click on the picture there, and
+            ("press", 0, 0, 0) a click, Enter or Space on handle 0. It should call `lay(…)`; what it raises, it must catch.
 
     Attributes:
         box: where the plane lies on the picture: left, top, width and height, as parts of the picture's.
         handles: what is known of each handle in the browser.
+        clicks: whether clicks on the picture, and Enter and Space on a handle, are asked about too.
         answer: the name of the request answered last.
     """
 
     _esm = script("keys.js", "canvas.js", "requests.js", "frames.js", "handles.js")
     box = traitlets.Tuple((0.0, 0.0, 1.0, 1.0)).tag(sync=True)
     handles = traitlets.List([]).tag(sync=True)
+    clicks = traitlets.Bool(False).tag(sync=True)
     answer = traitlets.Unicode("").tag(sync=True)
 
     def __init__(self, respond: Callable[[str, object, object, object], None], **settings):

@@ -247,9 +247,17 @@ class TrajectoryPlayer(Explorer, W.VBox):
         index = min(self.frame.value, len(self.states) - 1)
         if index not in self._frames:
             self._frames[index] = encode_png(self._view.frame(self.states[index], self._marks(index)))
-        place = f"state {self.places[index] + 1} of {self.length}"
+        place = self._where(index)
         self._picture.show(self._frames[index], f"{place}: {self._view.describe()}{self._told(index)}")
         self._place.value = place
+
+    def _where(self, index: int) -> str:
+        """Which state of the trajectory this is."""
+        return f"state {self.places[index] + 1} of {self.length}"
+
+    def _caption(self, index: int) -> str:
+        """Which state it is, in the film strip."""
+        return f"state {self.places[index] + 1}"
 
     def _told(self, index: int) -> str:
         """In words what the marks say."""
@@ -279,5 +287,5 @@ class TrajectoryPlayer(Explorer, W.VBox):
         count = min(len(states), self._view.strip_length)
         chosen = torch.linspace(0, len(states) - 1, count).round().long().tolist()
         view = view_for(states, self._view.strip_width, **self._options, lines=3)
-        frames = [captioned(view.frame(states[i], self._marks(i)), f"state {self.places[i] + 1}") for i in chosen]
+        frames = [captioned(view.frame(states[i], self._marks(i)), self._caption(i)) for i in chosen]
         return beside(frames, down=self._view.strip_down)
