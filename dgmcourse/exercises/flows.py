@@ -1,8 +1,9 @@
-"""Exercises of lesson 06, in the order of the lesson. Each `flows_….py` beside this file holds two or three of them."""
+"""Exercises of lesson 06, in the order of the lesson. Each `flows_….py` beside this file holds one or two of them."""
 
 from . import register
 from .flows_account import BITS, BUG
-from .flows_coupling import BOUNDED, COUPLE, UNCOUPLE
+from .flows_bounded import BOUNDED
+from .flows_coupling import COUPLE, UNCOUPLE
 from .flows_masked import MASKED
 from .flows_volume import DENSITY, JACOBIAN
 

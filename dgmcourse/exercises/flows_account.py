@@ -42,6 +42,20 @@ def _like_bits(spread=None, volume=None, unit=None):
     return bits
 
 
+def _divided_by_the_batch(x, noise, log_density, levels):
+    return dequantized_bits(x, noise, log_density, levels) * x.shape[1] / len(x)
+
+
+def _batch_for_dim(x, noise, log_density, levels):
+    spread = (x * (levels - 1) + noise) / levels
+    return -(log_density(spread) - len(x) * math.log(levels)) / (len(x) * math.log(2))
+
+
+def _two_units(x, noise, log_density, levels):
+    spread = (x * (levels - 1) + noise) / levels
+    return math.log(levels) - log_density(spread) / (x.shape[1] * math.log(2))
+
+
 BITS = Exercise(
     "flows/bits",
     dequantized_bits,
@@ -80,16 +94,31 @@ BITS = Exercise(
         ),
         Mistake(
             _like_bits(spread=lambda x, noise, levels: x + noise / levels),
-            "So the highest level, x = 1, leaves [0, 1), and the cells are not those of the levels: (x · (levels − 1) + noise) / levels.",
+            "Like this the highest level, x = 1, leaves [0, 1), and the cells overlap or leave gaps. The level's number is "
+            "k = x · (levels − 1), and its cell (k + noise) / levels.",
             also=(_like_bits(spread=lambda x, noise, levels: (x * levels + noise) / levels),),
         ),
         Mistake(
             _like_bits(spread=lambda x, noise, levels: (x * (levels - 1) + noise) / (levels - 1)),
             "The last step divides by the number of cells, `levels`, so that all of them fit into [0, 1).",
+            also=(
+                _like_bits(
+                    spread=lambda x, noise, levels: (x * (levels - 1) + noise) / (levels - 1),
+                    volume=lambda dim, levels: -dim * math.log(levels - 1),
+                ),
+            ),
         ),
         Mistake(
             _like_bits(spread=lambda x, noise, levels: x * (levels - 1) + noise),
             "These are the numbers of the levels, spread; the density lives on [0, 1): divide by levels.",
+            also=(
+                _like_bits(spread=lambda x, noise, levels: x * (levels - 1) + noise, volume=lambda dim, levels: 0.0),
+            ),
+        ),
+        Mistake(
+            _like_bits(spread=lambda x, noise, levels: (x * (levels - 1) + 0.5) / levels),
+            "This is the middle of each cell. A density may be high there and low beside it; the bound needs places all over the cell: "
+            "use the noise that is given.",
         ),
         Mistake(
             _like_bits(spread=lambda x, noise, levels: (x + noise) / levels),
@@ -104,6 +133,15 @@ BITS = Exercise(
         Mistake(
             _like_bits(unit=lambda nats, dim: -nats / math.log(2)),
             "These are bits an image; divide by the number of pixels.",
+        ),
+        Mistake(
+            _divided_by_the_batch,
+            "You divided by the number of images (or took it for dim). The number of pixels is x.shape[1].",
+            also=(_batch_for_dim,),
+        ),
+        Mistake(
+            _two_units,
+            "Two units are mixed: log_density divided by ln 2 is in bits, the cell's volume still in nats. Both in nats, then one division.",
         ),
         Mistake(
             _like_bits(unit=lambda nats, dim: -nats / dim),
@@ -217,6 +255,18 @@ BUG = Exercise(
         Mistake(
             _like_standardized(lambda std, log_det: -2 * log_det),
             "The flow's own log-determinant was right: it is of its map towards noise. Look at what happens before the flow.",
+        ),
+        Mistake(
+            _like_standardized(lambda std, log_det: -2 * log_det - std.log().sum()),
+            "You found it, but the flow's own log-determinant was right: keep + log_det.",
+        ),
+        Mistake(
+            lambda x, mean, std, flow: standardized_log_density(x, mean, std, flow) - (len(x) - 1) * std.log().sum(),
+            "You found it, but it counts once for each point, not once for each of the batch: no len(x).",
+        ),
+        Mistake(
+            lambda x, mean, std, flow: _like_standardized(lambda std, log_det: 0.0)(x, mean, std, flow) / std.prod(),
+            "You found it, but it is the density that is divided by std.prod(); these are logs: subtract std.log().sum().",
         ),
         Mistake(
             _like_standardized(lambda std, log_det: 0.0, before=lambda x, mean, std: x),

@@ -1,4 +1,4 @@
-"""Exercises of lesson 06 on the affine coupling layer: forward, back, and with a bound."""
+"""Exercises of lesson 06 on the affine coupling layer: forward and back."""
 
 import torch
 
@@ -73,10 +73,24 @@ def _every_second(x, network):
     return torch.stack([a, b * s.exp() + t], dim=-1).flatten(1), s.sum(-1)
 
 
+def _every_second_first(x, network):
+    a, b = x[:, ::2], x[:, 1::2]
+    s, t = network(a)
+    return torch.cat([a, b * s.exp() + t], dim=-1), s.sum(-1)
+
+
 def _halves_of_the_batch(x, network):
     a, b = x.chunk(2)
     s, t = network(a)
     return torch.cat([a, b * s.exp() + t]), s.sum(-1)
+
+
+def _halves_changed_in_place(x, network):
+    a, b = x.chunk(2, dim=-1)
+    s, t = network(a)
+    b *= s.exp()
+    b += t
+    return torch.cat([a, b], dim=-1), s.sum(-1)
 
 
 def _by_slices(x, network):
@@ -107,6 +121,7 @@ COUPLE = Exercise(
         Mistake(
             _like_couple(moved=lambda b, s, t: b * s + t),
             "You multiplied by the log-scale itself; the scale is exp(log_scale), which is never 0 or negative.",
+            also=(_like_couple(moved=lambda b, s, t: b * s + t, log_det=lambda s, t: s.abs().log().sum(-1)),),
         ),
         Mistake(
             _like_couple(moved=lambda b, s, t: (b - t) * (-s).exp()),
@@ -177,6 +192,11 @@ COUPLE = Exercise(
             "You joined the halves one below the other; side by side is dim=-1.",
         ),
         Mistake(
+            _like_couple(join=lambda a, b: torch.stack([a, b], dim=-1)),
+            "torch.stack makes a new dimension; to put the halves side by side again: torch.cat([a, …], dim=-1).",
+            also=(_like_couple(join=lambda a, b: torch.stack([a, b])),),
+        ),
+        Mistake(
             _other_half_asked,
             "You asked the network about b, the half that changes. On the way back nobody knows b yet: ask it about a.",
         ),
@@ -195,10 +215,20 @@ COUPLE = Exercise(
         Mistake(
             _every_second,
             "This keeps every second entry. It would do as well, but here a is the first half: x.chunk(2, dim=-1).",
+            also=(_every_second_first,),
         ),
         Mistake(
             _halves_of_the_batch,
             "You cut the batch in two, not the points: chunk(2, dim=-1).",
+        ),
+        Mistake(
+            _halves_changed_in_place,
+            "chunk returns views: b is still a part of x, and PyTorch refuses to change it in place. Make something new: b * … + shift, "
+            "without *= and +=.",
+        ),
+        Mistake(
+            lambda x, network: couple(x, network)[::-1],
+            "Both parts are right, but in the wrong order: first z, then the log-determinant.",
         ),
         Mistake(
             lambda x, network: couple(x, network)[0],
@@ -234,6 +264,14 @@ def _back(b, s, t):
     return (b - t) * (-s).exp()
 
 
+def _back_in_place(z, network):
+    a, b = z.chunk(2, dim=-1)
+    s, t = network(a)
+    b -= t
+    b /= s.exp()
+    return torch.cat([a, b], dim=-1)
+
+
 def _with_the_determinant(z, network):
     return uncouple(z, network), -network(z.chunk(2, dim=-1)[0])[0].sum(-1)
 
@@ -261,6 +299,10 @@ UNCOUPLE = Exercise(
         Mistake(
             _like_uncouple(lambda b, s, t: b * (-s).exp() - t),
             "Undo the steps in the opposite order: the shift came last, so it goes first, (b − t) exp(−s).",
+        ),
+        Mistake(
+            _like_uncouple(lambda b, s, t: b - t * (-s).exp()),
+            "Brackets are missing: b − t / exp(s) scales the shift alone. All of z_b − t is scaled: (b − t) exp(−s).",
         ),
         Mistake(
             _like_uncouple(lambda b, s, t: (b + t) * (-s).exp()),
@@ -303,87 +345,16 @@ UNCOUPLE = Exercise(
             _with_the_determinant,
             "The values are right, but x alone is asked for, without the log-determinant.",
         ),
+        Mistake(
+            _back_in_place,
+            "chunk returns views: b is still a part of z, and PyTorch refuses to change it in place. Make something new: "
+            "(b − shift) * …, without -= and /=.",
+        ),
     ),
     alternatives=(
         _like_uncouple(lambda b, s, t: (b - t) / s.exp()),
         lambda z, network: torch.cat(
             [z[:, :3], torch.exp(-network(z[:, :3])[0]) * (z[:, 3:] - network(z[:, :3])[1])], 1
         ),
-    ),
-)
-
-
-# --- a scale that cannot run away -------------------------------------------------------------------------------------
-
-
-def bounded(raw, bound):
-    return bound * torch.tanh(raw / bound)
-
-
-def _draw_raw(generator):
-    raw = 2 * torch.randn(9, generator=generator)
-    raw[0], raw[1] = 300.0, -300.0
-    return raw, 1.5
-
-
-BOUNDED = Exercise(
-    "flows/bounded",
-    bounded,
-    _draw_raw,
-    lesson=LESSON,
-    title="a scale that cannot run away",
-    minutes=4,
-    difficulty=1,
-    differentiable=True,
-    hints=(
-        "tanh rises from −1 to 1 with slope 1 at zero. Scale its output, so that it rises from −bound to bound.",
-        "bound · tanh(raw) has slope `bound` at zero. Undo that inside the tanh.",
-        "bound * torch.tanh(raw / bound)",
-    ),
-    mistakes=(
-        Mistake(
-            lambda raw, bound: bound * torch.tanh(raw),
-            "The ends are right, but the slope at zero is `bound`, not 1: divide inside, tanh(raw / bound).",
-        ),
-        Mistake(
-            lambda raw, bound: torch.tanh(raw / bound),
-            "This ends at ±1: multiply by the bound.",
-        ),
-        Mistake(
-            lambda raw, bound: torch.tanh(raw),
-            "This ends at ±1, whatever the bound: scale outside by `bound`, and inside by 1 / bound.",
-        ),
-        Mistake(
-            lambda raw, bound: raw.clamp(-bound, bound),
-            "This stays within the bound, but what lies beyond gets no gradient, and never comes back. tanh bends instead.",
-            also=(lambda raw, bound: bound * (raw / bound).clamp(-1, 1),),
-        ),
-        Mistake(
-            lambda raw, bound: bound * torch.tanh(raw * bound),
-            "Inside the tanh, divide by the bound: with a product the slope at zero is bound².",
-        ),
-        Mistake(
-            lambda raw, bound: bound * torch.sigmoid(raw / bound),
-            "A sigmoid runs from 0 to 1: such a layer can only stretch, never squeeze. tanh runs from −1 to 1.",
-            also=(lambda raw, bound: bound * torch.sigmoid(raw),),
-        ),
-        Mistake(
-            lambda raw, bound: bounded(raw, bound).exp(),
-            "This is the scale; the bounded *log*-scale is asked for, and the layer takes the exp.",
-            also=(lambda raw, bound: torch.exp(raw).clamp(max=bound),),
-        ),
-        Mistake(
-            lambda raw, bound: raw / bound,
-            "A smaller log-scale is still unbounded: put a tanh around it, and multiply by the bound again.",
-        ),
-        Mistake(
-            lambda raw, bound: raw / (1 + raw.abs() / bound),
-            "This has the right slope and the right ends, and would do as well (the package uses it). Here, so that results can be "
-            "compared, take tanh.",
-        ),
-    ),
-    alternatives=(
-        lambda raw, bound: bound * (2 * torch.sigmoid(2 * raw / bound) - 1),
-        lambda raw, bound: torch.mul(torch.div(raw, bound).tanh(), bound),
     ),
 )

@@ -38,6 +38,16 @@ def _like_masked(noise=None, log_det=None, base=None):
     return density
 
 
+def _noise_asked(x, network):
+    """An inverse autoregressive layer: the network is asked about the noise before each entry."""
+    z, total = torch.zeros_like(x), 0.0
+    for i in range(x.shape[1]):
+        s, t = (part[:, i] for part in network(z))
+        z = torch.cat([z[:, :i], (x[:, i] * s.exp() + t)[:, None], z[:, i + 1 :]], dim=-1)
+        total = total + s
+    return log_standard_normal(z).sum(-1) + total
+
+
 def _entry_by_entry(x, network):
     """The slow way to the same number: each entry after the ones before it are known."""
     total = torch.zeros(len(x))
@@ -82,6 +92,24 @@ MASKED = Exercise(
             "You multiplied by the log-scale itself; the scale is exp(log_scale).",
         ),
         Mistake(
+            _like_masked(noise=lambda x, s, t: x * t.exp() + s),
+            "Log-scale and shift are exchanged: the network returns the log-scale first.",
+            also=(lambda x, network: masked_log_density(x, lambda x: network(x)[::-1]),),
+        ),
+        Mistake(
+            _like_masked(noise=lambda x, s, t: (x + t) * s.exp()),
+            "You shifted before you scaled: z = x exp(s) + t, so that the shift is not scaled.",
+        ),
+        Mistake(
+            _like_masked(noise=lambda x, s, t: x * s.exp() - t),
+            "The shift has the wrong sign: z = x exp(s) + t.",
+        ),
+        Mistake(
+            _noise_asked,
+            "You asked the network about the noise before each entry. Here it is asked about x, which is known: one call, network(x), "
+            "gives all of s and t.",
+        ),
+        Mistake(
             _like_masked(noise=lambda x, s, t: x),
             "You scored x itself under the Gaussian; it is z = x exp(s) + t that is Gaussian.",
         ),
@@ -109,6 +137,20 @@ MASKED = Exercise(
         Mistake(
             lambda x, network: log_standard_normal(x * network(x)[0].exp() + network(x)[1]) + network(x)[0],
             "These are the terms of every entry; sum them over the entries, .sum(-1): one number a point.",
+            also=(_like_masked(log_det=lambda s: s),),
+        ),
+        Mistake(
+            _like_masked(log_det=lambda s: s.sum()),
+            "The log-scales are summed over the batch; each point has its own log-determinant: log_scale.sum(-1).",
+            also=(_like_masked(log_det=lambda s: s.sum(0)), _like_masked(log_det=lambda s: s.mean())),
+        ),
+        Mistake(
+            _like_masked(log_det=lambda s: s.abs().sum(-1)),
+            "ln |det|: the absolute value is of the determinant, not of its log. exp(s) is positive anyway: log_scale.sum(-1).",
+        ),
+        Mistake(
+            lambda x, network: (_like_masked(log_det=lambda s: 0.0)(x, network), network(x)[0].sum(-1)),
+            "Both terms are right; add them: ln p(x) is one number a point.",
         ),
         Mistake(
             lambda x, network: masked_log_density(x, network).sum(),

@@ -84,6 +84,15 @@ DENSITY = Exercise(
             "A Gaussian has −½ z², not −z².",
         ),
         Mistake(
+            lambda z, slope: log_density(z, slope) + z.square(),
+            "Here the density grows with z². A Gaussian falls off on both sides: −½ z², with a minus.",
+        ),
+        Mistake(
+            lambda z, slope: log_standard_normal(z).sum(-1) + slope.abs().log(),
+            "The Gaussian's log density is summed over all points (the package's log_standard_normal sums the last dimension, and here "
+            "that is the batch). Each point has its own: −½ z² − ½ ln 2π.",
+        ),
+        Mistake(
             lambda z, slope: log_density(z, slope) - 0.5 * math.log(2 * math.pi),
             "The Gaussian's constant is −½ ln 2π; you subtracted ln 2π.",
         ),
@@ -173,6 +182,17 @@ JACOBIAN = Exercise(
         Mistake(
             lambda f, x: torch.linalg.slogdet(jacobians(f, x)),
             "slogdet returns two things, the sign and ln |det|; return the second alone: .logabsdet.",
+            also=(lambda f, x: torch.stack(tuple(torch.linalg.slogdet(jacobians(f, x))), dim=-1),),
+        ),
+        Mistake(
+            lambda f, x: jacobians(f, x).diagonal(dim1=1, dim2=2).sum(-1),
+            "This is the trace, the sum of the diagonal. How volume changes is the determinant's business: torch.linalg.slogdet(…).logabsdet.",
+            also=(lambda f, x: jacobians(f, x).diagonal(dim1=1, dim2=2).sum(-1).abs().log(),),
+        ),
+        Mistake(
+            lambda f, x: log_det_jacobian(f, x[:1]).expand(len(x)),
+            "You used the Jacobian at the first point for all of them; a bent map has another one everywhere: take each row of x.",
+            also=(lambda f, x: log_det_jacobian(f, x[:1])[0],),
         ),
         Mistake(
             lambda f, x: jacobians(f, x).diagonal(dim1=1, dim2=2).abs().log().sum(-1),
