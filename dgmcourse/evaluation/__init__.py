@@ -12,6 +12,7 @@ from .likelihood import (
     integrated_log_prob,
     linear_gaussian_log_prob,
 )
+from .outliers import auroc, outlier_aurocs, strange_images
 from .supervised import error_of_border, learning_curves, logistic_regression
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "abilities",
     "annealed_average_log_prob",
     "annealed_log_prob",
+    "auroc",
     "average_log_prob",
     "bracket",
     "error_of_border",
@@ -33,5 +35,7 @@ __all__ = [
     "linear_gaussian_log_prob",
     "logistic_regression",
     "mode_coverage",
+    "outlier_aurocs",
+    "strange_images",
     "train_classifier",
 ]
