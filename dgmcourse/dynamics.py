@@ -35,10 +35,16 @@ def langevin(score: Callable[[Tensor], Tensor], x: Tensor, step_size: float, ste
         yield x
 
 
+@torch.no_grad()
 def metropolis_langevin(
     log_prob: Callable[[Tensor], Tensor], x: Tensor, step_size: float, steps: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Metropolis-adjusted Langevin (MALA): a Langevin proposal, accepted so that p is exactly invariant.
+
+        x' = x + ½ε ∇log p(x) + √ε·noise,        accepted with probability min(1, p(x') q(x|x') / (p(x) q(x'|x)))
+
+    where q(x'|x) = N(x'; x + ½ε ∇log p(x), ε I) is the proposal's density.
+    Roberts & Tweedie, "Exponential convergence of Langevin distributions", 1996, https://doi.org/10.2307/3318418
 
     Args:
         log_prob: log p up to a constant, (chains, *shape) -> (chains,), differentiable.
@@ -61,17 +67,21 @@ def metropolis_langevin(
         yield x, accepted.float().mean()
 
 
+@torch.no_grad()
 def hmc(
     log_prob: Callable[[Tensor], Tensor], x: Tensor, step_size: float, leaps: int, steps: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Hamiltonian Monte Carlo: `leaps` leapfrog moves with a random momentum, accepted so that p is exactly invariant.
 
+        v ~ N(0, I);   v ← v + ½δ ∇log p(x),   x ← x + δ v,   v ← v + ½δ ∇log p(x)   (`leaps` times)
+
+    The move is accepted with probability min(1, exp(−ΔH)), H(x, v) = −log p(x) + ½ ‖v‖².
     Neal, "MCMC using Hamiltonian dynamics", 2011, https://arxiv.org/abs/1206.1901
 
     Args:
         log_prob: log p up to a constant, (chains, *shape) -> (chains,), differentiable.
         x: where the chains start, (chains, *shape).
-        step_size: of one leap; about 65 % accepted is best in many dimensions.
+        step_size: δ, of one leap; about 65 % accepted is best in many dimensions.
         leaps: leapfrog moves a step.
         steps: how many states to yield.
 

@@ -6,6 +6,7 @@ from itertools import pairwise
 import pytest
 import torch
 
+from dgmcourse.data.toys import toy_density
 from dgmcourse.dynamics import euler, heun, hmc, langevin, metropolis_langevin, tuned_step_size
 
 CHAINS = 20_000
@@ -43,6 +44,32 @@ def test_metropolis_leaves_the_target_as_it_is(chain):
     within_three_standard_errors(x, MEAN, STD)
 
 
+def reversals(chain, truth):
+    """f(before) g(after) − g(before) f(after) of exact draws and their successors, in standard errors from its mean 0."""
+    torch.manual_seed(0)
+    before = truth.sample(CHAINS)
+    after = next(chain(before))
+    after = after[0] if isinstance(after, tuple) else after
+    f, g = (lambda x: x[:, 0].square()), truth.log_prob
+    difference = f(before) * g(after) - g(before) * f(after)
+    drift = g(after) - g(before)
+    return [abs(float(d.mean() / d.std())) * math.sqrt(CHAINS) for d in (difference, drift)]
+
+
+def test_metropolis_is_reversible_and_unadjusted_steps_are_not():
+    """Among eight Gaussians: in its own law a chain looks the same run backwards, and E[log p] stays −entropy."""
+    truth = toy_density("eight_gaussians")
+    chains = {
+        "MALA": lambda x: metropolis_langevin(truth.log_prob, x, step_size=0.3, steps=1),
+        "HMC": lambda x: hmc(truth.log_prob, x, step_size=0.5, leaps=3, steps=1),
+        "ULA": lambda x: langevin(truth.score, x, step_size=0.3, steps=1),
+    }
+    found = {name: reversals(chain, truth) for name, chain in chains.items()}
+    assert max(found["MALA"]) < 3
+    assert max(found["HMC"]) < 3
+    assert found["ULA"][1] > 10  # the test would see it
+
+
 def test_metropolis_reaches_the_target_from_afar():
     torch.manual_seed(0)
     *_, (x, _) = hmc(log_prob, (MEAN + 4 * STD).expand(CHAINS, 2), step_size=0.4, leaps=5, steps=40)
@@ -50,10 +77,12 @@ def test_metropolis_reaches_the_target_from_afar():
 
 
 def test_unadjusted_langevin_has_its_known_bias():
-    """For N(0, 1) the step is an AR(1) process: x' = (1 − ε/2) x + √ε n, with variance 1 / (1 − ε/4)."""
+    """For N(m, s²) the step is an AR(1) process, x' − m = (1 − ε/2s²)(x − m) + √ε n, with variance s² / (1 − ε/4s²)."""
     torch.manual_seed(0)
-    *_, x = langevin(lambda x: -x, torch.zeros(CHAINS, 1), step_size=0.8, steps=60)
-    within_three_standard_errors(x, torch.zeros(1), torch.tensor([(1 / (1 - 0.8 / 4)) ** 0.5]))
+    step_size = 0.4
+    score = lambda x: -(x - MEAN) / STD**2  # noqa: E731
+    *_, x = langevin(score, MEAN.expand(CHAINS, 2), step_size, steps=100)
+    within_three_standard_errors(x, MEAN, STD / (1 - step_size / (4 * STD**2)).sqrt())
 
 
 @pytest.mark.parametrize(("solver", "order"), [(euler, 1), (heun, 2)])
@@ -86,6 +115,9 @@ def test_every_state_is_yielded_and_gradients_do_not_leak():
     x, _ = next(hmc(lambda x: -weight * x.square().sum(-1), torch.zeros(3, 2), 0.1, 2, 1))
     assert not x.requires_grad
     assert weight.grad is None
+    start = torch.zeros(3, 2, requires_grad=True)
+    for chain in (metropolis_langevin(log_prob, start, 0.1, 2), hmc(log_prob, start, 0.1, 2, 2)):
+        assert not any(x.requires_grad for x, _ in chain)
 
 
 def test_a_proposal_without_a_density_is_never_accepted():

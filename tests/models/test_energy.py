@@ -128,6 +128,10 @@ def test_walks_start_where_they_are_told_and_end_in_the_space():
     model.space.check(states[-1], values=True)
     with pytest.raises(ValueError, match="start must have shape"):
         next(model.trajectory(4, start=x[0]))
+    with pytest.raises(ValueError, match="pass n=4"):
+        next(model.trajectory(5, start=x))
+    with pytest.raises(ValueError, match="steps ≥ 1"):
+        next(model.trajectory(4, steps=0))
 
 
 def test_levels_of_noise_are_told_apart_and_walked_through():

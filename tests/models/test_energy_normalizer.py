@@ -165,6 +165,6 @@ def test_what_cannot_be_composed_is_refused_in_words():
     with pytest.raises(ValueError, match="a weight for each"):
         Product([gaussian_model()], [1.0, 2.0])
     with pytest.raises(ValueError, match="must not be negative"):
-        Mixture([gaussian_model()], [-1.0]).energy(torch.zeros(1, 2))
+        Mixture([gaussian_model()], [-1.0])
     with pytest.raises(ValueError, match="for real vectors"):
         Product([EnergyModel(Space.binary(2))]).normalized(3.0)

@@ -114,9 +114,12 @@ class Mixture(ComposedEnergy):
     `log_partition`) belongs in the weights, wᵢ = shareᵢ / Zᵢ.
     """
 
+    def __init__(self, parts: Sequence[Part], weights: Sequence[float] | None = None, space: Space | None = None):
+        super().__init__(parts, weights, space)
+        if min(self.weights) < 0 or not max(self.weights) > 0:
+            raise ValueError(f"the weights of a mixture must not be negative, nor all 0, got {self.weights}")
+
     def combined(self, energies: Tensor) -> Tensor:
-        if min(self.weights) < 0:
-            raise ValueError(f"the weights of a mixture must not be negative, got {self.weights}")
         return -(energies.new_tensor(self.weights).log()[:, None] - energies).logsumexp(0)
 
 

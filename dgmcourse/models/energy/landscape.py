@@ -71,7 +71,8 @@ class Landscape(GenerativeModel):
     always finite, and from the Gaussian annealing leads to the model. Points u are x / scale in a real space. Images are
     spread over their cells (`Space.dequantize`) and put on [−1, 1]: the model is a density there, an image's energy is
     that of the middle of its cell, and samples are rounded to the cell that they are in. Z is of x: an integral over a
-    real space; of images, a sum in which each counts with the middle of its cell.
+    real space; for images that integral in units of a cell, to which each image adds its cell, and to which the mass beyond
+    [−1, 1], lost on images, belongs too: log p of an image, by the middle of its cell, is an estimate.
 
     Xie, Lu, Zhu & Wu, "A theory of generative ConvNet", 2016, https://arxiv.org/abs/1602.03264 (the Gaussian reference)
 
@@ -238,11 +239,19 @@ class Landscape(GenerativeModel):
             steps, step_size: instead of the model's own.
             temperature: T of exp(−E/T); see `walk`.
             start: x where the walks begin, (n, *shape), instead of noise.
+
+        Raises:
+            ValueError: no steps, a step size that is not positive, or not n starting points.
         """
         self.check_condition(y, n)
-        u = self.start(n) if start is None else self.points(self.check_input(start, "start"))
-        steps = steps or self.steps
-        states = self.descents(u, y, steps, step_size or self.step_size, temperature)
+        steps = self.steps if steps is None else steps
+        step_size = self.step_size if step_size is None else step_size
+        if steps < 1 or not step_size > 0:
+            raise ValueError(f"a walk needs steps ≥ 1 and step_size > 0, got {steps} and {step_size}")
+        if start is not None and len(self.check_input(start, "start")) != n:
+            raise ValueError(f"start holds {len(start)} points, but n={n} walks were asked for; pass n={len(start)}")
+        u = self.start(n) if start is None else self.points(start)
+        states = self.descents(u, y, steps, step_size, temperature)
         for place, state in enumerate(states, start=1):
             yield self.member(state) if place == steps else self.from_points(state)
 
