@@ -17,6 +17,7 @@ ASCII = str.maketrans(
     {"–": "-", "—": "-", "−": "-", "‐": "-", "…": "...", "’": "'", "‘": "'", "“": '"', "”": '"', "\u00a0": " "}
 )
 PLAIN = re.compile(r"[A-Za-z0-9 .,;:!?'\"()%/+-]+")  # what a sentence may be made of
+SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z])")
 SHORT = 40  # strings of code cells below this length are names, not prose
 
 
@@ -43,7 +44,7 @@ def plain_sentences(paragraph: str) -> list[str]:
         r"\$([A-Za-z0-9]|[0-9.,]+)\$", r"\1", text
     )  # a letter or a number is none the worse without its dollars
     text = re.sub(r"\*+|\b_|_\b", "", text).translate(ASCII)
-    sentences = re.split(r"(?<=[.!?])\s+(?=[A-Z])", " ".join(text.split()))
+    sentences = SENTENCE_END.split(" ".join(text.split()))
     return [one for one in sentences if PLAIN.fullmatch(one) and one[0].isupper() and one[-1] in ".!?" and " " in one]
 
 
@@ -74,10 +75,14 @@ def _long_strings(code: str) -> Iterator[str]:
 def write_prose(solutions: Path, target: Path = PROSE) -> int:
     """Write the prose of all lessons in a folder, a paragraph a line; returns the number of characters.
 
-    A paragraph that several lessons share is written once: what is to be predicted must not stand in the training text.
+    A sentence that several lessons share is written once: what is to be predicted must not stand in the training text.
     """
     lessons = (path.read_text(encoding="utf-8") for path in sorted(solutions.glob("[0-9][0-9]*_*.py")))
-    paragraphs = dict.fromkeys(paragraph for lesson in lessons for paragraph in lesson_prose(lesson))
+    told, paragraphs = set(), []
+    for paragraph in (paragraph for lesson in lessons for paragraph in lesson_prose(lesson)):
+        new = [sentence for sentence in SENTENCE_END.split(paragraph) if sentence not in told]
+        told.update(new)
+        paragraphs += [" ".join(new)] if new else []
     prose = "\n".join(paragraphs) + "\n"
     target.write_text(prose, encoding="utf-8")
     return len(prose)

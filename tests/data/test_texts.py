@@ -183,6 +183,13 @@ class TestProse:
         write_prose(tmp_path, tmp_path / "prose.txt")
         assert (tmp_path / "prose.txt").read_text().splitlines() == expected
 
+    def test_a_sentence_that_lessons_share_inside_different_paragraphs_is_written_once(self, tmp_path):
+        """Each lesson's opening names its own exercise and then says what all say: no training text for what is tested."""
+        for name in ("first", "second"):
+            (tmp_path / f"01_{name}.py").write_text(f"# %% [markdown]\n# Stuck in the {name}? Ask for a hint.\n")
+        write_prose(tmp_path, tmp_path / "prose.txt")
+        assert (tmp_path / "prose.txt").read_text() == "Stuck in the first? Ask for a hint.\nStuck in the second?\n"
+
 
 class TestShakespeare:
     def test_downloads_once_and_splits_as_is_usual(self, tmp_path, server):
