@@ -42,3 +42,9 @@ def test_choices_are_bars_and_what_is_cut_is_crossed():
     assert list(axis.lines[0].get_xdata()) == [2]
     assert axis.patches[2].get_facecolor()[:3] == to_rgb("white")
     assert [label.get_text() for label in axis.get_xticklabels()] == ["a", "b", "c"]
+
+
+def test_choices_of_which_none_is_cut_are_laid_out_like_others(recwarn):
+    """A row of no markers has no extent: with it, the layout gave up, with a warning on stderr."""
+    plots.picture(plots.plot_choices("ab", {"p": torch.tensor([0.5, 0.5]), "q": torch.tensor([1.0, 0.0])}))
+    assert [str(warning.message) for warning in recwarn] == []

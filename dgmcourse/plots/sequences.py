@@ -82,9 +82,9 @@ def plot_choices(tokens: Sequence[str], choices: Mapping[str, Tensor], height: f
         axis.bar(
             np.arange(len(values)), values, color=[SEEN if v > 0 else "white" for v in values], edgecolor=COLORS[0]
         )
-        axis.plot(
-            np.nonzero(values == 0)[0], np.zeros(int((values == 0).sum())), "x", color=COLORS[1], ms=5, clip_on=False
-        )
+        cut = np.nonzero(values == 0)[0]
+        if len(cut):  # markers that may leave the axes, but are none, have no size that the layout can use
+            axis.plot(cut, np.zeros(len(cut)), "x", color=COLORS[1], ms=5, clip_on=False)
         axis.set_title(title)
         axis.set_xticks(np.arange(len(values)), tokens, fontsize=8, family="monospace")
         axis.tick_params("x", length=0)
