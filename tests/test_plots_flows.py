@@ -51,9 +51,10 @@ def test_a_lattice_is_drawn_by_its_rows_and_columns_and_points_keep_their_colors
 def test_samples_beyond_the_radius_are_crosses():
     samples = torch.tensor([[0.0, 0.1], [3.0, 0.0], [1.4, 0.0], [-2.0, 2.0]])
     centers = torch.tensor([[0.0, 0.0], [3.0, 0.5]], dtype=torch.float64)
-    figure = plots.plot_bridges({"one": (lambda x: log_normal(x).sum(-1), samples)}, centers, 1.5)
+    figure = plots.plot_bridges({"one": (lambda x: log_normal(x).sum(-1), samples)}, centers, 1.5, "strays")
     near, far = figure.axes[0].collections[-2:]
     np.testing.assert_allclose(near.get_offsets(), samples[:3])
     np.testing.assert_allclose(far.get_offsets(), samples[3:])
     assert len(figure.axes[0].patches) == 2
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["samples", "strays"]
     assert plots.picture(figure)

@@ -214,7 +214,7 @@ BUG = Exercise(
     _draw_standardized,
     lesson=LESSON,
     title="bug hunt: better than the truth",
-    minutes=10,
+    minutes=8,
     difficulty=2,
     bug_hunt=True,
     hints=(

@@ -90,6 +90,7 @@ def plot_bridges(
     densities: Mapping[str, tuple[Callable[[Tensor], Tensor], Tensor]],
     centers: Tensor,
     radius: float,
+    far_label: str = "",
     extent: float = 5.5,
     size: float = 2.5,
     floor: float = -11.0,
@@ -100,6 +101,7 @@ def plot_bridges(
         densities: by title: log p (n, 2) -> (n,) in nats, and samples (m, 2).
         centers: of the modes, (modes, 2), drawn as circles of this radius.
         radius: what is farther from every center is a stray.
+        far_label: the strays' name in the legend; without one, "beyond <radius>".
         extent: x₁ and x₂ run from −extent to extent.
         size: of a panel, in inches.
         floor: log density below which the plane is white, nats.
@@ -115,7 +117,7 @@ def plot_bridges(
         far = (torch.cdist(samples, centers.to(samples)).amin(1) > radius).cpu().numpy()
         points = array(samples)
         axis.scatter(*points[~far].T, s=2, color="black", alpha=0.35, lw=0, label="samples")
-        axis.scatter(*points[far].T, s=14, marker="x", color=COLORS[1], lw=0.9, label=f"beyond {radius:g}")
+        axis.scatter(*points[far].T, s=14, marker="x", color=COLORS[1], lw=0.9, label=far_label or f"beyond {radius:g}")
         _frame(axis, title, extent)
     handles, names = axes[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=2, fontsize=9, markerscale=1.6, handletextpad=0.1)
