@@ -292,7 +292,7 @@ class DenoisingPlayer(TrajectoryPlayer):
     def _rows(self) -> list[list[str]]:
         judged = self.truth is not None
         head = ["run", "evaluations", *(["−log p, nats"] if judged else []), "change"]
-        rows = []
+        rows = [["the truth's own samples", "–", f"{self.truth.entropy:.3f}", "–"]] if judged else []
         for run in self.runs:
             quality = [f"{run.quality:.3f}".replace("-", "−")] if judged else []
             rows.append(

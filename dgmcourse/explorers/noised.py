@@ -60,7 +60,6 @@ class NoisedPoints:
     def __init__(self, density, points: Tensor, scale: float, extent: float, exact: bool):
         self.density, self.scale, self.exact = density, scale, exact
         self.data, self.noise = points.float() / scale, torch.zeros(len(points), 2)
-        self.spread = max(float(self.data.square().mean().sqrt()), 1e-6)  # of one entry
         self._extent = extent / scale
 
     def draw_noise(self, seed: int) -> None:
@@ -73,7 +72,7 @@ class NoisedPoints:
 
     def extent(self, path: Path) -> float:
         """Half the side of a square that holds nearly all x_t: that of the data, or more where noise adds to them."""
-        return self._extent * max(1.0, math.hypot(path.alpha * self.spread, path.sigma) / self.spread)
+        return max(self._extent, math.hypot(path.alpha * self._extent, 3 * path.sigma))
 
     def density_at(self, path: Path):
         """The density of x_t, with `log_prob` and `score`; None where it has none (points without noise)."""
