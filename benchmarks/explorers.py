@@ -23,7 +23,9 @@ from harness import chromium, find_browser, jupyterlab, open_and_run
 from dgmcourse.core import Space
 from dgmcourse.data import text, toy_density
 from dgmcourse.explorers import (
+    DenoisingPlayer,
     EMStepper,
+    EnergyLandscape,
     FilterWall,
     FitByHand,
     FlowMorph,
@@ -34,9 +36,10 @@ from dgmcourse.explorers import (
     LatentWalk,
     ModelDial,
     NextToken,
+    Noising,
     TrajectoryPlayer,
 )
-from dgmcourse.models import GAN, MADE, RBM, VAE, ContinuousFlow, SplineFlow, Transformer
+from dgmcourse.models import GAN, MADE, RBM, VAE, ContinuousFlow, Diffusion, EnergyModel, SplineFlow, Transformer
 
 SPACE = Space.binary(1, 28, 28)
 SETUP = """import torch
@@ -87,6 +90,7 @@ def server_side() -> list[tuple[str, float]]:
         *introduction(),
         *boltzmann_and_gan(),
         *flows_and_text(),
+        *diffusion_and_energy(),
     ]
 
 
@@ -150,6 +154,32 @@ def flows_and_text() -> list[tuple[str, float]]:
         ("NextToken, sample one", median_seconds(lambda i: writer.sample(1))),
         ("NextToken, sample 40", median_seconds(lambda i: writer.sample(40), 20)),
         ("TrajectoryPlayer, 16 completions of 28×28", median_seconds(lambda i: setattr(player.frame, "value", i + 1))),
+    ]
+
+
+def diffusion_and_energy() -> list[tuple[str, float]]:
+    """The explorers of lessons 08 and 09, likewise."""
+    plane = Space.real(2)
+    known, bare = Noising(toy_density("eight_gaussians")), Noising(toy_density("pinwheel"), "straight")
+    images = Noising((torch.rand(1000, 1, 28, 28) > 0.8).float())
+    player = DenoisingPlayer(Diffusion(plane), 300, steps=10)
+    player._repr_mimebundle_()
+    walks, learned = EnergyLandscape(toy_density("eight_gaussians")), EnergyLandscape(EnergyModel(plane))
+    for landscape in (walks, learned):
+        landscape.scatter(200)
+    steps = player.dials["steps"]
+    return [
+        ("Noising, exact density, along", median_seconds(lambda i: setattr(known, "t", (i + 1) / 50))),
+        ("Noising, density of 300 points, along", median_seconds(lambda i: setattr(bare, "t", (i + 1) / 50))),
+        ("Noising, 16 of 1000 images of 28×28, along", median_seconds(lambda i: setattr(images, "t", (i + 1) / 50))),
+        (
+            "DenoisingPlayer, 300 points, 5 or 10 steps",
+            median_seconds(lambda i: setattr(steps, "value", (5, 10)[i % 2])),
+        ),
+        ("DenoisingPlayer, 300 points, along", median_seconds(lambda i: setattr(player.frame, "value", i % 6))),
+        ("EnergyLandscape, drag of the cross", median_seconds(lambda i: walks._respond("move", 0, i / 50, 0.5))),
+        ("EnergyLandscape, 200 particles, five steps", median_seconds(lambda i: walks._play_on())),
+        ("EnergyLandscape, a network's energy, five steps", median_seconds(lambda i: learned._play_on())),
     ]
 
 
