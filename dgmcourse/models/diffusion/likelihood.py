@@ -9,8 +9,9 @@ from torch import Tensor
 from ...dynamics import rk4
 from ...samplers import time_grid
 from ...schedules import NoiseSchedule
+from ..flows import divergence
 
-__all__ = ["divergence", "flow_log_prob", "likelihood_times"]
+__all__ = ["flow_log_prob", "likelihood_times"]
 
 
 def likelihood_times(schedule: NoiseSchedule, steps: int, first: float = 1e-3) -> Tensor:
@@ -18,34 +19,6 @@ def likelihood_times(schedule: NoiseSchedule, steps: int, first: float = 1e-3) -
     if torch.isfinite(schedule.log_snr(torch.ones((), device="cpu"))):
         return time_grid(schedule, steps + 1, "log-snr", last=first)[:-1].flip(0)
     return torch.linspace(0, 1, steps + 1, dtype=torch.float64, device="cpu")
-
-
-def divergence(velocity: Callable[[Tensor], Tensor], x: Tensor, probes: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """velocity(x), and Σᵢ ∂velocityᵢ/∂xᵢ: (batch, *shape) and (batch,).
-
-    Args:
-        velocity: (batch, *shape) -> (batch, *shape), each example on its own.
-        x: (batch, *shape).
-        probes: (probes, batch, *shape) random vectors of unit variance, whose e·∂velocity/∂x·e average to the divergence
-            (Hutchinson, "A stochastic estimator of the trace of the influence matrix", 1989); None computes it, one
-            backward pass an entry.
-    """
-    with torch.enable_grad():
-        x = x.detach().requires_grad_()
-        found = velocity(x)
-        flat = found.flatten(1)
-        if probes is None:
-            total = 0.0
-            for i in range(flat.shape[1]):
-                (row,) = torch.autograd.grad(flat[:, i].sum(), x, retain_graph=True)
-                total = total + row.flatten(1)[:, i]
-        else:
-            each = []
-            for probe in probes:
-                (product,) = torch.autograd.grad((found * probe).sum(), x, retain_graph=True)
-                each.append((product * probe).flatten(1).sum(1))
-            total = torch.stack(each).mean(0)
-    return found.detach(), total.detach()
 
 
 @torch.no_grad()
@@ -69,13 +42,16 @@ def flow_log_prob(
         schedule: for sigma(1).
         probes: random vectors that estimate the divergence, the same at all times; None computes it.
     """
-    vectors = None if probes is None else torch.randn(probes, *data.shape, device=data.device).sign()
-    shape = data.shape[1:]
+    shape, vectors = data.shape[1:], [None]
+    if probes is not None:
+        vectors = torch.randn(probes, *data.flatten(1).shape, dtype=data.dtype, device=data.device).sign()
 
     def augmented(state: Tensor, t: Tensor) -> Tensor:
-        x = state[:, :-1].unflatten(1, shape)
-        found, spread = divergence(lambda x: velocity(x, t), x, vectors)
-        return torch.cat([found.flatten(1), spread[:, None]], dim=1)  # (batch, dim + 1)
+        with torch.enable_grad():
+            x = state[:, :-1].detach().requires_grad_()
+            found = velocity(x.unflatten(1, shape), t).flatten(1)  # (batch, dim)
+            spreads = [divergence(found, x, vector, create_graph=False) for vector in vectors]
+        return torch.cat([found, torch.stack(spreads).mean(0)[:, None]], dim=1).detach()  # (batch, dim + 1)
 
     state = torch.cat([data.flatten(1), data.new_zeros(len(data), 1)], dim=1)
     for state in rk4(augmented, state, times.to(data)):  # noqa: B007, B020 (only the last state is wanted)
