@@ -8,8 +8,9 @@ from torch import Tensor
 from ..core import Kind
 from ..data import Dataset, mnist
 from ..evaluation.likelihood import Estimate
+from ..evaluation.nearest import nearest_distance
 from ..models import Diffusion
-from .gan import _classifier
+from .gan import mnist_classifier
 from .recipe import Recipe
 
 __all__ = ["RECIPES"]
@@ -25,14 +26,9 @@ def _right(model: Diffusion, n: int, **how) -> tuple[Tensor, Tensor]:
     """n samples of all labels in turn, on the CPU, and which of them the classifier takes for what they were asked to be."""
     asked = torch.arange(n) % model.classes
     parts = [model.trajectory(len(part), part.to(model.device), **how) for part in asked.split(250)]
-    samples = torch.cat([list(walk)[-1].cpu() for walk in parts])
-    return samples, _classifier().predict(samples) == asked
-
-
-def _distance(x: Tensor) -> Tensor:
-    """Euclidean distance of each image to the nearest training image: (n,)."""
-    train = _data().train.flatten(1)
-    return torch.cat([torch.cdist(part, train).amin(1) for part in x.flatten(1).split(200)])
+    ends = [functools.reduce(lambda _, state: state, walk) for walk in parts]  # the last state of each
+    samples = torch.cat(ends).cpu()
+    return samples, mnist_classifier().predict(samples) == asked
 
 
 @torch.no_grad()
@@ -43,18 +39,24 @@ def _numbers(model: Diffusion, x: Tensor, y: Tensor) -> dict[str, Estimate]:
 
     Shmelkov, Schmid & Alahari, "How good is my GAN?", 2018, https://arxiv.org/abs/1807.09499 (GAN-test)
     """
-    percent = functools.partial(Estimate.mean, unit="%")
-    numbers = {}
+    train, numbers = _data().train, {}
+
+    def percent(right: Tensor) -> Estimate:
+        return Estimate.mean(100 * right.double(), "%")
+
+    def distance(images: Tensor) -> Estimate:
+        return Estimate.mean(nearest_distance(images, train), "")
+
     for guidance in (1.0, 0.0):
         samples, right = _right(model, 2000, guidance=guidance)
-        numbers[f"label accuracy, guidance {guidance:.0f}"] = percent(100 * right.double())
-        numbers[f"distance to training images, guidance {guidance:.0f}"] = Estimate.mean(_distance(samples[:1000]), "")
-    numbers["distance to training images, test images"] = Estimate.mean(_distance(x[:1000]), "")
-    numbers["the classifier on real test images"] = percent(100 * (_classifier().predict(x) == y).double())
+        numbers[f"label accuracy, guidance {guidance:.0f}"] = percent(right)
+        numbers[f"distance to training images, guidance {guidance:.0f}"] = distance(samples[:1000])
+    numbers["distance to training images, test images"] = distance(x[:1000])
+    numbers["the classifier on real test images"] = percent(mnist_classifier().predict(x) == y)
     for steps, n in FEW_STEPS.items():
         samples, right = _right(model, n, sampler="ddim", steps=steps, guidance=0.0)
-        numbers[f"label accuracy, DDIM, {steps} steps"] = percent(100 * right.double())
-        numbers[f"distance to training images, DDIM, {steps} steps"] = Estimate.mean(_distance(samples), "")
+        numbers[f"label accuracy, DDIM, {steps} steps"] = percent(right)
+        numbers[f"distance to training images, DDIM, {steps} steps"] = distance(samples)
     bound = torch.cat([model.bound(a.to(model.device), b.to(model.device)) for a, b in
                        zip(x[:2000].split(250), y[:2000].split(250), strict=True)])  # fmt: skip
     return numbers | {"bound of log p(x|y)": Estimate.mean(bound, "nats", Kind.LOWER_BOUND)}

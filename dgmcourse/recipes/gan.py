@@ -13,7 +13,7 @@ from ..models import GAN
 from ..models.gan import two_time_scales
 from .recipe import Recipe
 
-__all__ = ["RECIPES"]
+__all__ = ["RECIPES", "mnist_classifier"]
 
 
 def _data() -> Dataset:
@@ -21,7 +21,7 @@ def _data() -> Dataset:
 
 
 @functools.cache
-def _classifier() -> DigitClassifier:
+def mnist_classifier() -> DigitClassifier:
     """Trained on real digits alone, with its own seed."""
     return train_classifier(_data(), seed=1, progress=True)
 
@@ -45,9 +45,9 @@ def _shares(model: GAN, x: Tensor, y: Tensor) -> dict[str, Estimate]:
     many, labels = _labeled_samples(model, 5900)
     pupil = train_classifier(replace(_data(), train=many, train_labels=labels), seed=1, progress=True)
     answers = {
-        "GAN-test": _classifier().predict(samples) == asked,
+        "GAN-test": mnist_classifier().predict(samples) == asked,
         "GAN-train": pupil.predict(x) == y,
-        "the classifier on real test images": _classifier().predict(x) == y,
+        "the classifier on real test images": mnist_classifier().predict(x) == y,
     }
     return {name: Estimate.mean(100 * right.double(), "%") for name, right in answers.items()}
 
