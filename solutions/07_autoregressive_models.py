@@ -59,7 +59,7 @@ device = begin(seed=0)
 #
 # $$p(x) \;=\; p(x_1)\; p(x_2\mid x_1)\; p(x_3\mid x_1, x_2) \cdots \;=\; \prod_{t=1}^{D} p(x_t \mid x_{<t}),$$
 #
-# where $x_{<t}$ are the entries before $t$. Nothing is assumed and nothing is lost: this holds for *every* distribution, and for the entries in *every* order. Here is one over three binary pixels, drawn at
+# where $x_{<t}$ are the entries before $x_t$, and the first factor has none. Nothing is assumed and nothing is lost: this holds for *every* distribution, and for the entries in *every* order. Here is one over three binary pixels, drawn at
 # random. We compute the probability of $x = (1, 0, 1)$ by the chain, in all six orders.
 
 # %%
@@ -89,7 +89,7 @@ Table(
 )
 
 # %% [markdown]
-# The factors differ, the product does not. So the model may choose the order, and images are mostly read like a page, row by row.
+# The factors differ, the product does not. So we may choose the order; images are mostly read like a page, row by row.
 #
 # What is gained? A table for 64 binary pixels would have $2^{64}$ entries. A conditional $p(x_t\mid x_{<t})$ is only a *classifier*: from what came before, predict which value comes next. We know how to build classifiers. An **autoregressive model** is a chain of $D$ of them, usually
 # one network for all.
@@ -133,12 +133,12 @@ print(f"your function and the source's own ln p(x) differ by at most {float((by_
 # %% [markdown]
 # ## 2. The oldest of them: time series
 #
-# Statisticians have worked like this for a century. In a linear **autoregression of order 2**, AR(2), every value is predicted from the two before it (Yule, 1927):
+# Statisticians have worked like this for a century. In a linear **autoregression of order 2**, AR(2), every value is predicted from the two before it, with two coefficients $\varphi_1, \varphi_2$, up to noise of standard deviation $\sigma$ (Yule, 1927):
 #
 # $$x_t = \varphi_1 x_{t-1} + \varphi_2 x_{t-2} + \sigma\varepsilon_t, \qquad \varepsilon_t\sim\mathcal N(0, 1),$$
 #
 # so each conditional is a Gaussian, $p(x_t\mid x_{<t}) = \mathcal N(\varphi_1 x_{t-1} + \varphi_2 x_{t-2},\, \sigma^2)$. Below are series from such a process, and series from one that is not linear: it switches
-# between a calm regime and a wild one, as a hidden coin decides. Of both the exact likelihood is known.
+# between a calm regime and a wild one, as a hidden two-state chain decides. Of both the exact likelihood is known: the hidden states are summed out, as in lesson 02.
 
 # %%
 linear, regimes = data.series("ar2").to(device), data.series("regimes").to(device)
@@ -151,8 +151,8 @@ show(
 # %% [markdown]
 # ### Exercise 2 · AR(2) by maximum likelihood · ●●○ · 12 minutes
 #
-# Given the first two values, $\ln p(x_3, \dots, x_T\mid x_1, x_2) = -\sum_{t\ge 3} \big[\tfrac1{2\sigma^2}(x_t - \varphi_1 x_{t-1} - \varphi_2x_{t-2})^2 + \ln\sigma + \tfrac12\ln 2\pi\big]$. For any $\sigma$ it is largest where the sum of squares is smallest: *least squares*
-# (`torch.linalg.lstsq(A, b).solution` finds the $\varphi$ for which $A\varphi$ is nearest to the column $b$). Then set the derivative with respect to $\sigma$ to zero: $\sigma^2$ is the mean square of what is left.
+# Given the first two values, $\ln p(x_3, \dots, x_T\mid x_1, x_2) = -\sum_{t\ge 3} \big[\tfrac1{2\sigma^2}(x_t - \varphi_1 x_{t-1} - \varphi_2x_{t-2})^2 + \ln\sigma + \tfrac12\ln 2\pi\big]$. Here $T$ is the length; with several series, add up over all of them. For any $\sigma$ the sum is largest where that of the squares is smallest: *least squares*
+# (`torch.linalg.lstsq(A, b).solution` finds the column $\varphi$ for which $A\varphi$ is nearest to the column $b$: one row for each equation). Then set the derivative with respect to $\sigma$ to zero: $\sigma^2$ is the mean square of what is left.
 
 
 # %%
@@ -175,7 +175,7 @@ check(fit_ar2)
 
 # %% [markdown]
 # Now fit it to both kinds of series. On the second we also let more of the past in (eight values, still linear), and then we replace the straight line by a network: **causal convolutions**
-# (van den Oord et al., 2016, the WaveNet of speech synthesis). Each layer looks at its own place and one place further back, at a distance of 1, 2, 4, 8: doubling the distance lets 4 layers see $2^4 = 16$ values. From these it gives the parameters of a
+# (WaveNet, made for speech; van den Oord, Dieleman et al., 2016). Each layer looks at its own place and one place further back, at a distance of 1, 2, 4, 8: doubling the distance lets 4 layers see $2^4 = 16$ values. From these it gives the parameters of a
 # mixture of two Gaussians for the next value.
 
 # %%
@@ -217,7 +217,7 @@ Table(("series", "model", "gap to the exact likelihood, nats per value"), rows, 
 # - a hidden unit of degree $m$ sees the pixels at places $\le m$;
 # - the logit of the pixel at place $t$ sees the hidden units of degrees $m < t$.
 #
-# Then whatever reaches the logit at place $t$ comes from places $\le m < t$.
+# Then whatever reaches the logit at place $t$ comes from places $\le m < t$. The logit at place 0 sees nothing, and is a bias alone, as $p(x_1)$ should be; a unit of degree $D-1$ would be seen by no logit.
 #
 # ### Exercise 3 · MADE's masks · ●●○ · 10 minutes
 
@@ -262,7 +262,8 @@ show(
 # The right-hand picture is the proof: sorted by place, there are paths strictly below the diagonal, and nowhere else.
 #
 # Here is the model, made of your two functions. As every model of this course it is a `GenerativeModel`, which learns by *yielding* a loss, and samples by *yielding* what it has drawn so far. `fit` is the one training
-# loop for all of them; `schedule="cosine"` lowers the step size to zero, `ema=0.99` averages the weights along the way, and `keep_best` keeps those that scored best on the validation images.
+# loop for all of them; `schedule="cosine"` lowers the step size to zero, `ema=0.99` averages the weights along the way, and `keep_best` keeps those that scored best on the validation images. (In section 2, `warmup=20` began with
+# small steps, and `clip=1.0` shortened gradients that were longer than 1.)
 #
 # Look at the difference between the two: scoring takes **one** pass through the network for all 64 conditionals; sampling takes 64, as each pixel needs those before it.
 
@@ -321,8 +322,8 @@ show(
 )
 
 # %% [markdown]
-# The `=` says: exact. No bound, no estimate, no unknown constant. That can be checked to the last digit where all images can be listed: $p(x)$ must sum to 1 over them. Here are your class, untrained and with large
-# weights, and all $2^9$ images of 3×3 pixels, and all $2^{16}$ of 4×4.
+# The `=` says: exact. No bound, no estimate, no unknown constant. That can be checked where all images can be listed: $p(x)$ must sum to 1 over them. Here is your class, untrained and with large
+# weights, on all $2^9$ images of 3×3 pixels, and on all $2^{16}$ of 4×4.
 
 
 # %%
@@ -382,9 +383,9 @@ show(
 print(f"your MADE:    {my_score}\nleaking MADE: {leaking_score}")
 
 # %% [markdown]
-# No error, no warning, a wonderful likelihood, on test images as well. Many a record has been of this kind. **Diagnosis**, in three ways:
+# No error, no warning, a wonderful likelihood, on test images as well. **Diagnosis**, in three ways:
 #
-# 1. *Too good to be true.* Compare with something: this model claims to need fewer nats for a whole image than a fair coin needs for a few tosses.
+# 1. *Too good to be true.* Compare with something: this model claims to need fewer nats for a whole image than three tosses of a fair coin need ($3\ln 2 = 2.08$).
 # 2. *Probabilities that do not sum to 1.* Possible only for tiny images: below, on 3×3.
 # 3. *Ask the network.* Change what it must not know, and see whether the answer changes. This works for any model, of any size, trained or not.
 #
@@ -445,11 +446,11 @@ Table(
 )
 
 # %% [markdown]
-# The detector says zero, *exactly*, or it says that something is wrong: no tolerance is needed, as a weight that is multiplied by zero changes nothing at all. Keep it: we ask every model of this lesson.
+# The detector says zero, *exactly*, or it says that something is wrong: no tolerance is needed, as a weight that is multiplied by zero changes nothing at all. Keep it: the next two models must pass it.
 #
 # ### Bug hunt · ●●○ · 8 minutes
 #
-# The chain rule holds in any order. A colleague has extended your class: it visits the pixels in an order drawn at random. The likelihood is fine.
+# The chain rule holds in any order. A colleague has extended your class: it visits the pixels in an order drawn at random, and inherits everything else. The likelihood is fine.
 
 
 # %%
@@ -478,7 +479,8 @@ show(
 )
 
 # %% [markdown]
-# A good likelihood, no leak, and samples that the model itself would find very unlikely. There is **one** bug, in how it draws. Find it and mend it in place.
+# A good likelihood, no leak, and samples that the model itself would find very unlikely. There is **one** bug, in how it draws. Below is the `trajectory` that it inherited, as a function, with
+# the random numbers handed in. Find the bug and mend it in place.
 
 
 # %%
@@ -518,7 +520,7 @@ print(f"the model's own ln p of 200 samples, mean: {own_opinion[0]:.1f} before, 
 # %% [markdown]
 # ## 5. Images are not lists: PixelCNN
 #
-# MADE has a weight of its own for every pair of pixel and unit; it must learn what a stroke is at every place anew. A convolution uses the same small **kernel** everywhere. To make it autoregressive, mask the kernel (PixelCNN; van den Oord et al., 2016): of the
+# MADE has a weight of its own for every pair of pixel and unit; it must learn what a stroke is at every place anew. A convolution uses the same small **kernel** everywhere. To make it autoregressive, mask the kernel (PixelCNN; van den Oord, Kalchbrenner & Kavukcuoglu, 2016): of the
 # pixels around, it may see those before it in reading order, the rows above and what is on the left.
 #
 # What about the middle of the kernel, the pixel itself? There are two masks. **A**, for the first layer: the middle is zero, since it is the very pixel to be predicted. **B**, for all others: the middle is one. What the first layer has computed there has not seen the pixel, so the second may use it.
@@ -543,7 +545,7 @@ def pixel_mask(kind, side):
 check(pixel_mask)
 
 # %% [markdown]
-# Stack five such layers, and ask which pixels the prediction in the middle of an 11×11 image depends on: differentiate it with respect to the image.
+# Stack five such layers, an A and four Bs, and ask which pixels the prediction in the middle of an 11×11 image depends on: differentiate it with respect to the image.
 
 
 # %%
@@ -576,8 +578,8 @@ show(
 
 # %% [markdown]
 # Blue is seen, orange with a cross comes before the pixel but is *not* seen, grey comes after. The orange triangle on the right is PixelCNN's **blind spot**: to look up by one row, a kernel can go right by at most one column, so no path ever reaches it, however many layers there are. (Orange on the left and at the top is merely
-# out of reach: more layers get there.) The repair (van den Oord et al., 2016b) uses two stacks. A *vertical* one sees all rows above, left and right, and never its own row, so nothing can leak; a *horizontal* one sees the left part of its own row, and listens to the vertical one. The same paper gave the layers
-# **gates**, $\tanh(a)\cdot\sigma(b)$, by which one half of the features decides how much of the other passes. The package's `PixelCNN` has both.
+# out of reach: more layers get there.) The repair (van den Oord, Kalchbrenner, Vinyals et al., 2016) uses two stacks. A *vertical* one sees all rows above, left and right, and never its own row, so nothing can leak; a *horizontal* one sees the left part of its own row, and listens to the vertical one. The same paper gave the layers
+# **gates**, $\tanh(a)\odot\operatorname{sigmoid}(b)$, by which one half of the features decides how much of the other passes. The package's `PixelCNN` has both.
 
 # %%
 torch.manual_seed(0)
@@ -632,7 +634,7 @@ explorers.TrajectoryPlayer(pixelcnn, n=8, given=(digits.test[8:9], upper))
 #
 # $$\text{out}_t = \sum_{s \le t} w_{ts}\, v_s, \qquad w_{ts} = \operatorname{softmax}_s\!\Big(\frac{q_t\cdot k_s}{\sqrt{\text{size}}}\Big),$$
 #
-# with "size" the length of a query. Here the mask is in the sum, $s\le t$: no place looks at a later one. Before the softmax, give all later places the score $-\infty$.
+# with "size" the length of a query, and the softmax over all $s\le t$. Here the mask is in the sum, $s\le t$: no place looks at a later one. Before the softmax, give all later places the score $-\infty$.
 #
 # ### Exercise 6 · Causal attention · ●●● · 12 minutes
 
@@ -656,7 +658,7 @@ def causal_attention(queries, keys, values):
 check(causal_attention)
 
 # %% [markdown]
-# The rest is plumbing: attention and a small dense network, each added to what was there, twice. The vector at place $t$ begins as the letter *before* it (a start sign at the first place), plus a vector that says which place this is. So place $t$ may look at itself, and still knows only $x_{<t}$.
+# The rest is plumbing: attention and a small dense network, each added to what was there, twice. (A `LayerNorm` before each brings every vector to mean 0 and variance 1.) The vector at place $t$ begins as the letter *before* it (a start sign at the first place), plus a vector that says which place this is. So place $t$ may look at itself, and still knows only $x_{<t}$.
 
 
 # %%
@@ -744,17 +746,17 @@ show(
         {
             "your Transformer": (places_in_text, by_place.mean(0).tolist()),
             "the source, same test text": (places_in_text, floor.mean(0).tolist()),
+            "entropy rate": ((1, 32), (rate, rate)),
         },
         "place in the text",
         "bits a letter",
-        level={"entropy rate": rate},
     ),
     alt="Bits per letter against the place in the text, for the Transformer and the source; the curves lie on each other. The first letters cost more, "
     "since less is known; from the third on both stay near the entropy rate.",
 )
 
 # %% [markdown]
-# Your Transformer was not told how far the source looks back. It found out, and nearly touches the floor. What the source itself spends on the test text differs a little from $H$, since the text is finite; the last column compares on the same letters, and is far less noisy.
+# Your Transformer was not told how far the source looks back, as the counts of 3 letters were. It found out, and nearly touches the floor. What the source itself spends on the test text differs a little from $H$, since the text is finite; the last column compares on the same letters, and is far less noisy.
 #
 # ### The same samples, many times faster
 #
@@ -800,7 +802,7 @@ for line in writer.sample(3):
     print("   ", repr(prose.decode_text(line)))
 
 # %% [markdown]
-# It has learned to spell, more or less, and little else. Samples are often made *more careful* than the model is. Two dials:
+# It has learned roughly what words look like, and little else. Samples are often made *more careful* than the model is. Two dials:
 #
 # - **Temperature** $\tau$: divide the logits by $\tau$ before the softmax, $p_\tau(v) \propto p(v)^{1/\tau}$. Below 1 the likely gets likelier; towards 0 only the likeliest is left; above 1 all become more alike.
 # - **Nucleus**, or top-$p$ (Holtzman et al., 2020): of the tokens sorted by probability, keep the fewest that together hold *at least* the share $p$; drop the long tail of unlikely ones; normalize. (Top-$k$ keeps the $k$ likeliest instead.)
@@ -855,7 +857,7 @@ predict(
         "Real prose least: it is what the model was trained on",
     ),
     answer=1,
-    why="Low temperature draws what the model finds likely, so the model finds it likely. But text worth reading is not the likeliest text: it says what "
+    why="Low temperature draws what the model finds likely, so the model finds it likely. At τ = 1 samples cost about what real prose does, if the model is good. But text worth reading is not the likeliest text: it says what "
     "could not be guessed. Likelihood alone does not measure quality.",
 )
 
@@ -932,7 +934,7 @@ for layers in (3, 4):
 Table(("layers", "sees back", "bits a letter (truth 2)", "comma and full stop (truth 0)", "closing bracket (truth 0)", "samples that close rightly"), rows, "Causal convolutions on bracketed text, bits")  # fmt: skip
 
 # %% [markdown]
-# Almost every number of the first model is perfect, and its samples are wrong every second time. **Diagnosis**: look at the loss place by place, not at its mean (one bit in a text of eighteen is easily overlooked), and compare how far back the data reach with how far the model sees. **Repair**: one more layer doubles the view. Attention sees everything at once, at a price
+# Almost every number of the first model is perfect, and its samples are wrong every second time. **Diagnosis**: look at the loss place by place, not at its sum (one bit in the eighteen of a whole text is easily overlooked), and compare how far back the data reach with how far the model sees. **Repair**: one more layer doubles the view. Attention sees everything at once, at a price
 # that grows with the square of the length. However far a model sees, something in a long text lies further back.
 #
 # ## 9. What scale brings
@@ -953,7 +955,7 @@ for name in ("made-mnist", "pixelcnn-mnist"):
 Table(
     ("model", "ln p(x), test, nats an image", "source"),
     rows,
-    "Binary MNIST; figures for the two kinds of binarization are close, but not the same task",
+    "Binary MNIST: compare with care, for data binarized once and anew in every batch are not the same",
 )
 
 # %%
@@ -961,8 +963,8 @@ large = zoo.load("pixelcnn-mnist").to(device)
 torch.manual_seed(0)
 images = large.sample(10)
 show(
-    plots.plot_images(images, scale=0.7),
-    alt="Ten digits of 28 by 28 pixels that the course's PixelCNN has drawn pixel by pixel: clean strokes of even width, most of them convincing digits, some none.",
+    plots.plot_images(images, columns=5, scale=1.3),
+    alt="Ten digits of 28 by 28 pixels, in two rows, that the course's PixelCNN has drawn pixel by pixel: clean strokes of even width, most of them convincing digits, some none.",
 )
 
 # %% [markdown]
