@@ -16,6 +16,7 @@ from .densities import (
     plot_kl_directions,
     plot_line,
 )
+from .diffusion import plot_guided, plot_paths, plot_scores
 from .figures import COLORS, LINES, MARKERS, new_figure, picture, show
 from .flows import plot_bending, plot_bent_line, plot_bridges
 from .gans import plot_critic_fields, plot_discriminators, plot_mode_shares, plot_players
@@ -45,6 +46,7 @@ __all__ = [
     "plot_em_runs",
     "plot_error_curves",
     "plot_filters",
+    "plot_guided",
     "plot_history",
     "plot_images",
     "plot_inverse_cdf",
@@ -54,11 +56,13 @@ __all__ = [
     "plot_masks",
     "plot_mixtures",
     "plot_mode_shares",
+    "plot_paths",
     "plot_players",
     "plot_posterior_on_grid",
     "plot_rate_distortion",
     "plot_rates",
     "plot_receptive_fields",
+    "plot_scores",
     "plot_series",
     "plot_states",
     "plot_units",
