@@ -34,7 +34,7 @@ show(
 )
 
 # %% [markdown]
-# A network gave every point of the plane a height, its *energy*: low on two half moons, where the data were. Dots were thrown in anywhere. They roll downhill, shaken by noise, and end up distributed as the data are. This is an **energy-based model**: of all families it asks least
+# A network gave every point of the plane a height, its *energy*: low on two half moons, where the data were. Dots were thrown in anywhere. They roll downhill, shaken by noise, and end up nearly where the data are. (Nearly: keep the unequal moons in mind until section 6.) This is an **energy-based model**: of all families it asks least
 # of its network (no inverse, no order, no second player), and pays for that with an unknown constant.
 #
 # **Time** 110 minutes · **You need** lesson 01 (likelihood, KL divergence); lesson 03's two phases help · **You will be able to**
@@ -48,7 +48,7 @@ show(
 # %%
 from dgmcourse.data.toys import Mixture, Ring
 from dgmcourse.lesson import F, GenerativeModel, Kind, LogProb, MLP, Space, Step, Table, begin, check, evaluation, exercise, explorers, hint, math, nn, predict, progress, zoo  # fmt: skip
-from dgmcourse.models import JEM, GaussianMixture
+from dgmcourse.models import JEM, ClassConditionalGaussian
 from dgmcourse.models.energy import grid_density, score_matching, sliced_score_matching
 
 device = begin(seed=0)
@@ -608,7 +608,7 @@ show(
 print(f"share one half: KL {in_kl[3]:.3f} nats, score matching {in_score[3]:.1e}")
 
 # %% [markdown]
-# Score matching is **blind to how mass is shared** among hills that no data connect. (The next picture shows it at work on the eight Gaussians.) The cure is noise large enough to connect them, from many levels of it: that is how diffusion models came about (Song & Ermon, 2019).
+# Score matching is **blind to how mass is shared** among hills that no data connect. (The next picture shows it at work on the eight Gaussians. And the first one did: that landscape was learned by sliced score matching, and its two moons, which should be alike, are not equally dark.) The cure is noise large enough to connect them, from many levels of it: that is how diffusion models came about (Song & Ermon, 2019).
 #
 # ## 7. Learning without samples: telling data from noise
 #
@@ -737,7 +737,7 @@ Table(
 )
 
 # %% [markdown]
-# Nothing was trained for the last three panels, and the walks go there all the same. The errors are the learned ring's own, weighted by where the composition looks. One warning about *not*: dividing by a density rewards places far from it. With too large a weight they win, and there is no $Z$. (Lesson 08's guidance is a composition as well, at every time.)
+# Nothing was trained for the last three panels, and the walks go there all the same (some are still on their way). The errors are the learned ring's own, weighted by where the composition looks. One warning about *not*: dividing by a density rewards places far from it. With too large a weight they win, and there is no $Z$. (Lesson 08's guidance is a composition as well, at every time.)
 #
 # ## 9. A classifier is an energy, too
 #
@@ -780,8 +780,8 @@ fit(joint, digits, steps=200, **training)
 torch.manual_seed(0)
 unlabeled = EnergyModel(digits.space, **walks).to(device)
 fit(unlabeled, digits, steps=120, **training)
-gaussians = GaussianMixture(digits.space, 10).to(device)
-gaussians.fit_em(digits.train)
+gaussians = ClassConditionalGaussian(digits.space, classes=10).to(device)
+gaussians.estimate(digits.train, digits.train_labels, ridge=0.03)
 right = {
     name: model.accuracy(digits.test, digits.test_labels)
     for name, model in (("plain classifier", plain), ("JEM", joint))
@@ -791,15 +791,17 @@ print({name: f"{share:.1%} of test labels right" for name, share in right.items(
 # %%
 torch.manual_seed(0)
 labels = torch.arange(10, device=device)
-*_, drawn = joint.trajectory(10, labels, steps=200)
-*_, dreamed = unlabeled.trajectory(10, steps=200)
+shown = {"test images": torch.stack([digits.test[digits.test_labels == label][0] for label in range(10)])}
+for temperature in (1.0, 0.1):
+    *_, shown[f"JEM, by label, T = {temperature:g}"] = joint.trajectory(10, labels, steps=300, temperature=temperature)
+*_, shown["energy, no labels, T = 0.1"] = unlabeled.trajectory(10, steps=300, temperature=0.1)
 show(
-    plots.plot_images({"test images": digits.test[:10], "JEM, by label": drawn, "energy, no labels": dreamed}, above=[str(label) for label in range(10)]),
-    alt="Three rows of ten: test images; samples of the joint model for the labels 0 to 9, rough shapes of which several can be read; samples of the energy without labels, rough strokes.",
-)  # fmt: skip
+    plots.plot_images(shown, above=[str(label) for label in range(10)]),
+    alt="Four rows of ten: a test image of each digit; samples of the joint model for the labels 0 to 9, grainy; its samples at a tenth of the temperature, with smoother strokes; cooled samples of the energy without labels.",
+)
 
 # %% [markdown]
-# As a generator neither will win a prize after seconds of training. What about noticing strange images? Five kinds, among them letters, digits upside down, and noisy digits. The **AUROC** of lessons 01 and 04 is the share of pairs (strange image, test digit) in which the strange one has the higher score; ½ is guessing.
+# Walks in $E/T$ with T below 1 keep to the valleys: prettier, but no samples of the model. With labels each goes to its own digit; without, all ten cool down to nearly the same blur, the bottom of the landscape. As generators neither will win a prize after seconds of training. What about noticing strange images? Five kinds, among them letters, digits upside down, and noisy digits. The **AUROC** of lessons 01 and 04 is the share of pairs (strange image, test digit) in which the strange one has the higher score; ½ is guessing.
 
 # %%
 predict(
@@ -829,7 +831,7 @@ scores = {
     "JEM: doubt": of_outputs(joint, 1),
     "JEM: energy": of_outputs(joint, 0),
     "EnergyModel: energy": unlabeled.energy,
-    "likelihood: mixture of Gaussians": lambda x: -gaussians.log_prob(x).value,
+    "likelihood: a Gaussian for each digit": lambda x: -gaussians.log_prob(x).value,
 }
 aurocs = {name: evaluation.outlier_aurocs(score, digits.test, strange) for name, score in scores.items()}
 show(
@@ -843,7 +845,7 @@ Table(
 )
 
 # %% [markdown]
-# Energy training makes the energy a detector of letters and of noise, which the plain classifier's is not. Two things should sober us. *Upside down* is hard for everybody, and should be: a 0 or an 8 on its head is a digit. And the last column has the warning of lessons 01 and 04 again: **average digits** are dull, lie low in every landscape, and pass as *more* normal than digits. A low energy
+# Energy training makes the energy a detector of letters and of noise, which the plain classifier's is not. It costs some accuracy. Three things should sober us. The last row: a Gaussian for each digit, lesson 01's closed form, notices more than any network here (64 pixels are few; large images are another matter). *Upside down* is hard for everybody, and should be: a 0 or an 8 on its head is a digit. And the last column has the warning of lessons 01 and 04 again: **average digits** are dull, lie low in every landscape, and pass as *more* normal than digits. A low energy
 # means "much like the rest", not "real". Likelihoods, energies, bounds: it is the same for all (Nalisnick et al., 2019). In detectors for use one therefore trains with strange examples, or fine-tunes the energy of a large classifier on some (Liu et al., 2020).
 #
 # ## 10. What scale brings
@@ -944,7 +946,7 @@ evaluation.family_map(landscapes["noise contrast"], EnergyModel, JEM)
 # - Hinton, [Training Products of Experts by Minimizing Contrastive Divergence](https://doi.org/10.1162/089976602760128018), 2002: sections 3 and 8, at their source.
 # - Hyvärinen, [Estimation of Non-Normalized Statistical Models by Score Matching](https://jmlr.org/papers/v6/hyvarinen05a.html), 2005; Vincent, [A Connection Between Score Matching and Denoising Autoencoders](https://doi.org/10.1162/NECO_a_00142), 2011; Song et al., [Sliced Score Matching](https://arxiv.org/abs/1905.07088), 2019: section 6, in order.
 # - Gutmann & Hyvärinen, [Noise-Contrastive Estimation](https://proceedings.mlr.press/v9/gutmann10a.html), 2010: section 7.
-# - Song & Ermon, [Generative Modeling by Estimating Gradients of the Data Distribution](https://arxiv.org/abs/1907.05600), 2019: many levels of noise, and the step to diffusion.
+# - Song & Ermon, [Generative Modeling by Estimating Gradients of the Data Distribution](https://arxiv.org/abs/1907.05600), 2019: many levels of noise, and the step to diffusion. Gao et al., [Learning Energy-Based Models by Diffusion Recovery Likelihood](https://arxiv.org/abs/2012.08125), 2021: energies again, one for each level.
 # - Du & Mordatch, [Implicit Generation and Modeling with Energy-Based Models](https://arxiv.org/abs/1903.08689), 2019, and Nijkamp et al., [Learning Non-Convergent Non-Persistent Short-Run MCMC Toward Energy-Based Model](https://arxiv.org/abs/1904.09770), 2019: replay buffers, and what short runs learn instead.
 # - Grathwohl et al., [Your Classifier is Secretly an Energy Based Model and You Should Treat it Like One](https://arxiv.org/abs/1912.03263), 2020: section 9. Liu et al., [Energy-based Out-of-distribution Detection](https://arxiv.org/abs/2010.03759), 2020; Nalisnick et al., [Do Deep Generative Models Know What They Don't Know?](https://arxiv.org/abs/1810.09136), 2019: hope and warning.
 # - Du, Li & Mordatch, [Compositional Visual Generation with Energy Based Models](https://arxiv.org/abs/2004.06030), 2020: and, or, not, with faces.
