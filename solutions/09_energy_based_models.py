@@ -680,7 +680,7 @@ Table(
 #
 # ### Exercise 7 · And, or, not · ●●○ · 8 minutes
 #
-# Turn the three densities into energies; write $e^{-E}$ for each $p$. (For *or* that presumes that both are normalized, or at least have the same $Z$.) `torch.logaddexp(s, t)` is $\ln(e^s + e^t)$.
+# Turn the three densities into energies; write $e^{-E}$ for each $p$. (For *or* that presumes that both are normalized, or at least have the same $Z$. Halving is a constant: leave it out.) `torch.logaddexp(s, t)` is $\ln(e^s + e^t)$.
 
 
 # %%

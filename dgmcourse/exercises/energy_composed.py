@@ -1,5 +1,7 @@
 """Exercises of lesson 09 on putting energies to use: and, or, not; and what a classifier's logits say of an image."""
 
+import math
+
 import torch
 
 from . import Exercise, Mistake
@@ -65,6 +67,10 @@ COMPOSE = Exercise(
             also=(_like_composition(either=lambda a, b: -torch.logaddexp(a, b)),),
         ),
         Mistake(
+            _like_composition(either=lambda a, b: math.log(2) - torch.logaddexp(-a, -b)),
+            "*Or*: right up to a constant, the ln 2 of halving. Leave it out, so that numbers can be compared.",
+        ),
+        Mistake(
             _like_composition(either=torch.minimum),
             "The smaller of the two is a *hard* or. Where both are likely the densities add up: −log(exp(−a) + exp(−b)).",
         ),
@@ -92,6 +98,7 @@ COMPOSE = Exercise(
             _like_composition(but=lambda a, b, w: w * a - b),
             "*But not*: the weight is for b, what shall not be.",
             also=(
+                _like_composition(but=lambda a, b, w: (1 - w) * a - w * b),
                 _like_composition(but=lambda a, b, w: w * (a - b)),
                 _like_composition(but=lambda a, b, w: a / w - b),
             ),
@@ -205,6 +212,11 @@ STRANGE = Exercise(
         Mistake(
             _like_strangeness(unsure=lambda f: -f.log_softmax(-1).amax(-1)),
             "The second is minus the largest probability itself, not its log. (They order images alike, but we compare numbers.)",
+        ),
+        Mistake(
+            _like_strangeness(unsure=lambda f: -(f.softmax(-1) * f.log_softmax(-1)).sum(-1)),
+            "The entropy of p(y|x) measures doubt as well; here it is minus the largest probability.",
+            also=(_like_strangeness(unsure=lambda f: (f.softmax(-1) * f.log_softmax(-1)).sum(-1)),),
         ),
         Mistake(
             _like_strangeness(unsure=lambda f: 1 - f.softmax(-1).amax(-1)),

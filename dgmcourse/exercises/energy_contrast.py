@@ -1,6 +1,7 @@
 """Exercises of lesson 09 on learning against one's own samples: the contrast, what holds it, where chains start."""
 
 import torch
+from torch.nn import functional as F
 
 from . import Exercise, Mistake
 from .energy_walks import LESSON
@@ -61,6 +62,18 @@ CONTRASTIVE = Exercise(
         Mistake(
             lambda positive, negative: (positive.mean() - negative.mean()).abs(),
             "Without the bars: the loss may be negative. Where the data lie higher than the samples it is positive, and that is what must fall.",
+        ),
+        Mistake(
+            lambda positive, negative: (positive.mean() - negative.mean()).relu(),
+            "Without a floor: a loss that stops at 0 stops learning wherever the data lie lower than the samples. It may be negative.",
+        ),
+        Mistake(
+            lambda positive, negative: F.softplus(positive).mean() + F.softplus(-negative).mean(),
+            "This is a classifier's loss, as a discriminator's in lesson 05; the gradient of log p needs the plain energies: mean minus mean.",
+        ),
+        Mistake(
+            lambda positive, negative: -positive.mean() - negative.mean(),
+            "Both are pushed up now: the data's energy should fall, so it stands with a plus.",
         ),
         Mistake(
             lambda positive, negative: (positive.mean() - negative.mean()).square(),
@@ -170,6 +183,15 @@ TETHER = Exercise(
             _like_tether(lambda p, n, w: w * torch.cat([p, n]).square().mean()),
             "You averaged over data and samples together; take the mean square of each, and add the two.",
             also=(_like_tether(lambda p, n, w: 0.5 * w * (p.square().mean() + n.square().mean())),),
+        ),
+        Mistake(
+            _like_tether(lambda p, n, w: w * p.square().mean() + n.square().mean()),
+            "The weight multiplies both squares: put brackets round their sum.",
+            also=(_like_tether(lambda p, n, w: p.square().mean() + w * n.square().mean()),),
+        ),
+        Mistake(
+            _like_tether(lambda p, n, w: w * (p.norm() + n.norm())),
+            "These are lengths of whole batches; take the mean of the squares, of data and of samples.",
         ),
         Mistake(
             lambda positive, negative, weight: weight * (positive.square().mean() + negative.square().mean()),

@@ -34,6 +34,10 @@ def _right(slope, noise, std):
     return noise - std * slope
 
 
+def _like_denoising_of_points(slope, x, noise, std):
+    return 0.5 * (x + std * noise - std * slope(x + std * noise)).square().sum(1)
+
+
 DENOISING = Exercise(
     "energy/denoising",
     denoising_loss,
@@ -111,6 +115,11 @@ DENOISING = Exercise(
         Mistake(
             lambda slope, x, noise, std: 0.5 * (x - std * slope(x + std * noise)).square().sum(1),
             "You compared the slope with the data; compare it with the noise.",
+            also=(_like_denoising_of_points,),
+        ),
+        Mistake(
+            _like_denoising(lambda slope, noise, std: std * slope),
+            "The noise is missing from the difference: this asks for no slope anywhere, whatever the data.",
         ),
         Mistake(
             lambda slope, x, noise, std: 0.5 * (noise - std * slope(x + std * noise).detach()).square().sum(1),
@@ -208,6 +217,7 @@ NOISE_CONTRAST = Exercise(
         Mistake(
             _like_contrast(join=lambda a, b: a.mean() - b.mean()),
             "Both are costs: add them. Subtracted, the classifier is paid for its errors at the noise.",
+            also=(_like_contrast(at_noise=lambda h: F.softplus(-h), join=lambda a, b: a.mean() - b.mean()),),
         ),
         Mistake(
             _like_contrast(join=lambda a, b: -(a.mean() + b.mean())),

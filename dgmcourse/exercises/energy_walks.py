@@ -44,6 +44,10 @@ def _like_step(down=0.5, shaken=lambda e: e**0.5, at=lambda x, step, noise: x):
     return step
 
 
+def _own():
+    return torch.Generator().manual_seed(0)
+
+
 LANGEVIN = Exercise(
     "energy/langevin",
     langevin_step,
@@ -94,6 +98,18 @@ LANGEVIN = Exercise(
         Mistake(
             _like_step(shaken=lambda e: -(e**0.5)),
             "That would be Langevin, too, as the noise is symmetric. But we want to compare numbers: add √ε · noise.",
+        ),
+        Mistake(
+            lambda x, slope, step_size, noise: x - 0.5 * step_size**0.5 * slope(x) + step_size**0.5 * noise,
+            "The root belongs to the noise alone: the slope is multiplied by ½ε.",
+            also=(lambda x, slope, step_size, noise: x - (0.5 * step_size) ** 0.5 * slope(x) + step_size**0.5 * noise,),
+        ),
+        Mistake(
+            lambda x, slope, step_size, noise: (
+                x - 0.5 * step_size * slope(x) + step_size**0.5 * torch.randn(x.shape, generator=_own())
+            ),
+            "You drew noise of your own; use the one that is handed to you, so that numbers can be compared.",
+            also=(lambda x, slope, step_size, noise: langevin_step(x, slope, step_size, torch.randn_like(x)),),
         ),
         Mistake(
             _like_step(at=lambda x, e, noise: x + e**0.5 * noise),
@@ -198,7 +214,7 @@ BUG = Exercise(
         Mistake(
             _like_acceptance(lambda gain, forth, back, e: gain),
             "The bug is still there: energies alone decide, as if a step forth were proposed as often as the step back.",
-            also=(_no_drift,),
+            also=(_no_drift, _like_acceptance(lambda gain, forth, back, e: gain.clamp_max(0))),
         ),
         Mistake(
             _like_acceptance(lambda gain, forth, back, e: gain + (back - forth).sum(1) / (2 * e)),
@@ -207,6 +223,7 @@ BUG = Exercise(
         Mistake(
             _like_acceptance(lambda gain, forth, back, e: -gain + (forth - back).sum(1) / (2 * e)),
             "The energies were right: E(x) − E(x′) is what ln p gains. Only the proposals' share was missing.",
+            also=(_like_acceptance(lambda gain, forth, back, e: -gain),),
         ),
         Mistake(
             _like_acceptance(lambda gain, forth, back, e: gain - forth.sum(1) / (2 * e)),
