@@ -81,6 +81,24 @@ ATTENTION = Exercise(
             "You divided by the root of the number of tokens; it is √size, the length of a query: queries.shape[-1].",
         ),
         Mistake(
+            _like_attention(scale=lambda q: 1 / math.sqrt(q.shape[-1])),
+            "You multiplied the scores by √size; divide them by it.",
+        ),
+        Mistake(
+            lambda q, k, v: _like_attention(scale=lambda q: math.sqrt(v.shape[-1]))(q, k, v),
+            "You divided by the root of the length of a value; it is √size, the length of a query: queries.shape[-1].",
+        ),
+        Mistake(
+            lambda q, k, v: _scores(q, k).tril() @ v,
+            "The softmax is missing: raw scores weigh the values, which may be negative and do not sum to 1.",
+            also=(lambda q, k, v: _scores(q, k) @ v, lambda q, k, v: (q @ k.mT).tril() @ v),
+        ),
+        Mistake(
+            lambda q, k, v: _scores(q, k).masked_fill(_later(_scores(q, k)), -torch.inf).softmax(-1).softmax(-1) @ v,
+            "You took the softmax twice: the second gives weight again to what the mask had ruled out, exp(0) = 1.",
+            also=(_like_attention(mask=lambda s: s.softmax(-1).masked_fill(_later(s), -torch.inf)),),
+        ),
+        Mistake(
             _like_attention(mask=lambda scores: scores),
             "Every token looks at all the others, later ones too: the mask is missing (in scaled_dot_product_attention "
             "it is is_causal=True), or it changes nothing (masked_fill returns a new tensor).",
@@ -181,6 +199,13 @@ def _not_sorted_back(logits, temperature, top_p):
     return kept / kept.sum()
 
 
+def _mask_not_sorted_back(logits, temperature, top_p):
+    p = (logits / temperature).softmax(-1)
+    ranked = p.sort(descending=True).values
+    kept = p.masked_fill(ranked.cumsum(0) - ranked >= top_p, 0.0)
+    return kept / kept.sum()
+
+
 def _nucleus_first(logits, temperature, top_p):
     kept = chosen_from(logits, 1.0, top_p)
     warmed = kept ** (1 / temperature)
@@ -276,6 +301,18 @@ SAMPLING = Exercise(
         Mistake(
             _like_choice(probabilities=lambda logits, temperature: logits / temperature),
             "Scores are no probabilities: softmax them before you sort and add up.",
+        ),
+        Mistake(
+            _mask_not_sorted_back,
+            "Which ones go, you found in order of size, but you cut in the order of the tokens: put each back at its own token: kept[which] = …",
+        ),
+        Mistake(
+            lambda logits, temperature, top_p: _like_choice(normalize=False)(logits, temperature, top_p).softmax(-1),
+            "You normalized by a softmax, which gives weight again to what was cut, exp(0) = 1: divide by the sum.",
+        ),
+        Mistake(
+            _like_choice(probabilities=lambda logits, temperature: (logits.softmax(-1) / temperature).softmax(-1)),
+            "You divided probabilities by the temperature, and took a softmax of them: it is the logits that are divided, before the one softmax.",
         ),
     ),
     alternatives=(_by_masking_logits, _by_counting),

@@ -28,6 +28,11 @@ def _chosen(values, x):
     return values.gather(-1, x[..., None])[..., 0]
 
 
+def _with_floor(least):
+    """The log of probabilities that are kept from rounding to zero."""
+    return lambda x, logits: _chosen(logits.softmax(-1).clamp(min=least).log(), x).sum(-1)
+
+
 CHAIN = Exercise(
     "autoregressive/chain",
     log_likelihood,
@@ -110,6 +115,26 @@ CHAIN = Exercise(
             lambda x, logits: logits.log_softmax(-1)[:, :, x].sum(-1),
             "logits[:, :, x] pairs every entry with every value of x. `gather(-1, x[..., None])` picks one value for each entry.",
         ),
+        Mistake(
+            lambda x, logits: log_likelihood(x, logits.softmax(-1)),
+            "You normalized twice: log_softmax (and cross_entropy) takes the scores themselves, not the probabilities of a softmax.",
+            also=(lambda x, logits: log_likelihood(x, logits.sigmoid()),),
+        ),
+        Mistake(
+            _with_floor(1e-8),
+            "This is right until a probability is smaller than the tiny number that you put in its place or added; then a very wrong "
+            "network gets off lightly. log_softmax needs no such number: use it.",
+            also=tuple(_with_floor(10.0**-k) for k in (6, 7, 9, 10, 12)),
+        ),
+        Mistake(
+            lambda x, logits: log_likelihood(x[:, 1:], logits[:, 1:]),
+            "The first entry is missing: p(x₁) is a factor as well, and logits[:, 0] are its scores.",
+        ),
+        Mistake(
+            lambda x, logits: _chosen(logits.log_softmax(-1), x).sum(0),
+            "You added up over the examples, axis 0; the chain rule's product runs over the entries of one example: .sum(-1).",
+            also=(lambda x, logits: _chosen(logits.log_softmax(-1), x).mean(0),),
+        ),
     ),
     alternatives=(
         lambda x, logits: -F.cross_entropy(logits.movedim(-1, 1), x, reduction="none").sum(-1),
@@ -169,6 +194,29 @@ def _unsteady(x):
     phi, _ = fit_ar2(x)
     past, now = _pairs(x)
     return phi, ((now - past @ phi).square().sum() / (len(now) - 2)).sqrt()
+
+
+def _by_autocovariances(x):
+    """The equations of Yule and Walker."""
+    c = [(x[:, k:] * x[:, : x.shape[1] - k]).mean() for k in range(3)]
+    phi = torch.linalg.solve(torch.stack([c[0], c[1], c[1], c[0]]).view(2, 2), torch.stack(c[1:]))
+    return phi, (c[0] - phi @ torch.stack(c[1:])).sqrt()
+
+
+def _each_by_itself(x):
+    phis, sigmas = zip(*(fit_ar2(one[None]) for one in x), strict=True)
+    return torch.stack(phis).mean(0), torch.stack(sigmas).mean()
+
+
+def _all_pairs(x):
+    past, now = _pairs(x)
+    phi = fit_ar2(x)[0]
+    return phi, (now - (past @ phi)[:, None]).square().mean().sqrt()
+
+
+def _left_over(x):
+    past, now = _pairs(x)
+    return now - past @ fit_ar2(x)[0]
 
 
 AR2 = Exercise(
@@ -235,6 +283,37 @@ AR2 = Exercise(
         Mistake(
             lambda x: fit_ar2(x.flip(1)),
             "You predict each value from those *after* it. The past of x[:, 2:] is x[:, 1:-1] and x[:, :-2].",
+        ),
+        Mistake(
+            _all_pairs,
+            "φ is right. For σ you subtracted a column, (n, 1), from a row, (n,), which makes a table of all pairs, (n, n): bring both to "
+            "the shape (n,) first, with [:, 0].",
+        ),
+        Mistake(
+            lambda x: (fit_ar2(x)[0], _left_over(x).square().sum().sqrt()),
+            "φ is right. For σ² you took the sum of the squares that are left; it is their mean.",
+        ),
+        Mistake(
+            lambda x: (fit_ar2(x)[0], _left_over(x).abs().mean()),
+            "φ is right. For σ you averaged absolute errors; σ² is the mean of their squares.",
+        ),
+        Mistake(
+            lambda x: fit_ar2(x[:1]),
+            "You used the first series alone. All of them come from one process: put the equations of all under each other.",
+        ),
+        Mistake(
+            _each_by_itself,
+            "You fitted each series by itself and averaged. Likeliest for all together is the least sum of squares over all: put their "
+            "equations under each other, and solve once.",
+        ),
+        Mistake(
+            _by_autocovariances,
+            "You solved the equations of the autocovariances (Yule–Walker). That comes near; but the likelihood of x[:, 2:] is largest at "
+            "least squares over just these values and the two before each.",
+        ),
+        Mistake(
+            lambda x: fit_ar2(x)[::-1],
+            "φ and σ are right, in the wrong order: return phi, sigma.",
         ),
     ),
     alternatives=(

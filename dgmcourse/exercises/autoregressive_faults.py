@@ -69,6 +69,15 @@ def _without_clone(logits_of, x, order):
     return worst
 
 
+def _zeroed(logits_of, x, order):
+    honest, worst = logits_of(x), 0.0
+    for t, i in enumerate(order.tolist()):
+        changed = x.clone()
+        changed[:, order[t:]] = 0
+        worst = max(worst, float((logits_of(changed) - honest)[:, i].abs().max()))
+    return worst
+
+
 def _one_by_one(logits_of, x, order):
     worst, places = torch.zeros(()), order.argsort()
     for j in range(x.shape[1]):
@@ -151,6 +160,14 @@ LEAK = Exercise(
         Mistake(
             _like_leak(reduce=lambda found: max(found) > 0),
             "The exercise asks for how large the leak is, not whether there is one: return the largest change as a number.",
+        ),
+        Mistake(
+            _like_leak(later=lambda order, t: order[max(t - 1, 0) :]),
+            "You turned over the entry before i as well; on that one its logit may depend: order[t:], not order[t - 1:].",
+        ),
+        Mistake(
+            _zeroed,
+            "You set the pixels to 0, so those that were 0 already did not change, and what they leak goes unnoticed: 1 - x[:, order[t:]].",
         ),
     ),
     alternatives=(
