@@ -177,6 +177,70 @@ def test_a_right_answer_written_differently_passes(name, index):
     assert judge(EXERCISES[f"autoregressive/{name}"], RIGHT[name][index]).message == ""
 
 
+def ar2_of_columns(x):
+    past = torch.stack([x[:, 1:-1].flatten(), x[:, :-2].flatten()], 1)
+    now = x[:, 2:].flatten()
+    phi = torch.linalg.lstsq(past, now[:, None]).solution
+    return phi[:, 0], (now - past @ phi).pow(2).mean().sqrt()
+
+
+def leak_by_zeros(logits_of, x, order):
+    changes = []
+    for t in range(len(order)):
+        erased = x.clone()
+        erased[:, order[t:]] = 0.0
+        changes.append((logits_of(erased) - logits_of(x))[:, order[t]].abs().max().item())
+    return max(changes)
+
+
+def softmax_of_probabilities(queries, keys, values):
+    scores = queries @ keys.mT / queries.shape[-1] ** 0.5
+    seen = torch.ones(scores.shape[1:]).tril().bool()
+    return scores.where(seen, torch.tensor(-math.inf)).softmax(-1).softmax(-1) @ values
+
+
+def choice_masked_in_order_of_size(logits, temperature, top_p):
+    p = torch.softmax(logits / temperature, 0)
+    ranked, _ = torch.sort(p, descending=True)
+    p = p * (ranked.cumsum(0) - ranked < top_p)
+    return p / p.sum()
+
+
+NAMED = {
+    "chain": [
+        (lambda x, scores: -F.cross_entropy(scores.softmax(-1).mT, x, reduction="none").sum(1), "normalized twice"),
+        (lambda x, scores: (scores.softmax(-1).gather(-1, x[..., None])[..., 0].clamp(1e-8)).log().sum(1), "tiny number"),
+        (lambda x, scores: chain_by_loop(x[:, 1:], scores[:, 1:]), "first entry is missing"),
+        (lambda x, scores: scores.log_softmax(-1).gather(-1, x[..., None])[..., 0].sum(0), "over the examples, axis 0"),
+    ],
+    "ar2": [
+        (ar2_of_columns, "table of all pairs"),
+        (lambda x: ar2_by_cramer(x[:1]), "first series alone"),
+        (lambda x: tuple(torch.stack(parts).mean(0) for parts in zip(*map(ar2_by_cramer, x.split(1)), strict=True)),
+         "each series by itself"),
+        (lambda x: ar2_by_cramer(x)[::-1], "in the wrong order"),
+    ],
+    "leak": [(leak_by_zeros, "set the pixels to 0")],
+    "attention": [
+        (lambda q, k, v: F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=q.shape[-1] ** 0.5), "multiplied"),
+        (lambda q, k, v: F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=v.shape[-1] ** -0.5), "of a value"),
+        (lambda q, k, v: (q @ k.mT / math.sqrt(q.shape[-1])).tril() @ v, "softmax is missing"),
+        (softmax_of_probabilities, "the softmax twice"),
+    ],
+    "sampling": [
+        (choice_masked_in_order_of_size, "in the order of the tokens"),
+        (lambda logits, temperature, top_p: choice_by_loop((logits.softmax(0) / temperature), 1.0, top_p),
+         "divided probabilities"),
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "index"), [(name, index) for name in NAMED for index in range(len(NAMED[name]))])
+def test_a_mistake_of_a_first_reader_is_named(name, index):
+    answer, words = NAMED[name][index]
+    assert words in judge(EXERCISES[f"autoregressive/{name}"], answer).message
+
+
 def test_the_exercises_stand_in_the_lessons_order():
     assert list(EXERCISES) == [f"autoregressive/{name}" for name in RIGHT]
 
