@@ -125,7 +125,8 @@ class DenoisingPlayer(TrajectoryPlayer):
         self._beside = W.VBox(
             [W.HTML('<span class="dgm-note">the run before, from the same noise</span>'), self._before]
         )
-        left = W.VBox([picture, controls, row])
+        controls.children = controls.children[:2]  # beside each other with the dials in JupyterLab's default window
+        left = W.VBox([picture, controls, self._place, row], layout=W.Layout(width=f"{max(self.size, 394) + 6}px"))
         right = W.VBox([*self.dials.values(), self._table, self._beside],
                        layout=W.Layout(padding="0 0 0 20px", width="420px"))  # fmt: skip
         self._enable()

@@ -126,11 +126,11 @@ class EnergyLandscape(Explorer, W.VBox):
             value = getattr(self, trait)
             options = sorted({*values, value})
             dial = W.SelectionSlider(options=[(f"{v:g}", v) for v in options], value=value, description=words,
-                                     style={"description_width": "92px"}, layout=W.Layout(width="360px"))  # fmt: skip
+                                     style={"description_width": "106px"}, layout=W.Layout(width="372px"))  # fmt: skip
             dial.observe(lambda change, trait=trait: setattr(self, trait, change["new"]), "value")
             self.dials[trait] = dial
         self.dials["walk"] = W.Dropdown(options=WALK_WORDS, value=self.walk, description="walk",
-                                        style={"description_width": "92px"}, layout=W.Layout(width="320px"))  # fmt: skip
+                                        style={"description_width": "106px"}, layout=W.Layout(width="334px"))  # fmt: skip
         traitlets.link((self, "walk"), (self.dials["walk"], "value"))
         return list(self.dials.values())
 
