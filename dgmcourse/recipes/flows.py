@@ -2,22 +2,38 @@
 
 import math
 
+import torch
 from torch import Tensor
 
+from ..core import Kind
 from ..data import mnist
-from ..evaluation.likelihood import Estimate, average_log_prob
+from ..evaluation.likelihood import Estimate
 from ..models import Glow
 from .recipe import Published, Recipe
 
 __all__ = ["RECIPES"]
 
 
+@torch.no_grad()
 def _flow_numbers(model: Glow, x: Tensor, y: Tensor | None) -> dict[str, Estimate]:
-    """The bound of log P(x) of the 256 levels (mean of three draws of the noise), and the bits a dimension that it gives."""
-    bound = average_log_prob(model, x, y, repeats=3)
-    per_dimension = 1 / (model.space.dim * math.log(2))
-    bits = Estimate(-bound.value * per_dimension, bound.standard_error * per_dimension, None, bound.count, "bits/dim")
-    return {"log P(x)": bound, "bits per dimension, at most": bits}
+    """The bound of log P(x) of the 256 levels (mean of three draws of the noise), and the bits a dimension that it gives.
+
+    Affine layers extrapolate without limit, so that a single strange image can cost more than all others together.
+    Beside the mean stand the median, with half the width of its 68 % interval by order statistics, and the share of
+    images that cost more than the 8 bits of storing them as they are.
+    """
+    draws = [torch.cat([model.log_prob(part).value.cpu() for part in x.split(500)]).double() for _ in range(3)]
+    values = torch.stack(draws).mean(0)  # (3, n) -> (n,)
+    bits = -values / (model.space.dim * math.log(2))
+    ranked, margin = bits.sort().values, math.sqrt(len(bits)) / 2
+    low, middle, high = (ranked[min(max(round(len(bits) / 2 + by), 0), len(bits) - 1)] for by in (-margin, 0, margin))
+    median = Estimate(float(middle), float(high - low) / 2, None, len(bits), "bits/dim")
+    return {
+        "log P(x)": Estimate.mean(values, "nats", Kind.LOWER_BOUND),
+        "bits per dimension, at most": Estimate.mean(bits, "bits/dim"),
+        "bits per dimension, median image": median,
+        "images that cost more than 8 bits per dimension": Estimate.mean(100 * (bits > 8).double(), "%"),
+    }
 
 
 _GRATHWOHL = "Grathwohl et al. 2019, https://arxiv.org/abs/1810.01367, table 2"
