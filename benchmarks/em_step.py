@@ -65,7 +65,7 @@ def race(x: torch.Tensor, covariance: str, rounds: int) -> list[tuple[float, flo
             values.append(turn())
             seconds.append(time.perf_counter() - start)
         found.append(tuple(seconds))
-    assert abs(values[0] - values[1]) < 0.1, values  # both are still on the same way
+    assert abs(values[0] - values[1]) < 0.01 * abs(values[1]), values  # on the same way, an iteration apart at most
     return found[2:]
 
 
