@@ -12,6 +12,7 @@ from .likelihood import (
     integrated_log_prob,
     linear_gaussian_log_prob,
 )
+from .nearest import nearest_distance
 from .outliers import auroc, outlier_aurocs, strange_images
 from .supervised import error_of_border, learning_curves, logistic_regression
 
@@ -35,6 +36,7 @@ __all__ = [
     "linear_gaussian_log_prob",
     "logistic_regression",
     "mode_coverage",
+    "nearest_distance",
     "outlier_aurocs",
     "strange_images",
     "train_classifier",

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ...core import GenerativeModel, Space
+from ...core import GenerativeModel, Kind, LogProb, Space
 from ...networks import one_hot
 from ...networks.timed import TimedMLP, TimedUNet
 from ...schedules import NoiseSchedule
+from .likelihood import flow_log_prob, likelihood_times
 
 __all__ = ["Denoiser"]
 
@@ -145,7 +146,17 @@ class Denoiser(GenerativeModel):
         """Which noise goes with which data: here, as it comes."""
         return data, noise
 
-    # --- a bound on the likelihood ---------------------------------------------------------------------------------
+    # --- likelihood ------------------------------------------------------------------------------------------------
+
+    def _by_flow(self, x: Tensor, y: Tensor | None, steps: int, probes: int | None) -> LogProb:
+        """log p(x), or log p(x|y), in nats by following the velocity from real data to noise: an estimate, (batch,)."""
+        data, condition = self.to_path(self.check_input(x)), self.condition(y, len(x))
+
+        def velocity(state: Tensor, t: Tensor) -> Tensor:
+            return self._predict(state, t, condition, "velocity")
+
+        value = flow_log_prob(velocity, data, likelihood_times(self.schedule, steps), self.schedule, probes)
+        return LogProb(value - self.space.dim * math.log(self.scale), Kind.ESTIMATE)
 
     def bound(self, x: Tensor, y: Tensor | None = None, evaluations: int = 20, first: float | None = None) -> Tensor:
         """A lower bound of log p(x) in nats, (batch,): an unbiased estimate, noise and times being random.

@@ -1,6 +1,5 @@
 """Denoising diffusion: learn to take noise away little by little, then start from noise."""
 
-import math
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -10,7 +9,6 @@ from ...core import Kind, LogProb, Space, Step
 from ...samplers import conditioned, ddim, ddpm, dpm_solver_pp_2m, guided, heun_probability_flow, start, time_grid
 from ...schedules import noise_schedule
 from .denoiser import Denoiser
-from .likelihood import flow_log_prob, likelihood_times
 
 __all__ = ["SAMPLERS", "Diffusion"]
 
@@ -152,13 +150,7 @@ class Diffusion(Denoiser):
         """
         if self.space.discrete:
             raise ValueError(f"the probability flow has a density in real spaces alone, got {self.space}; use bound(x)")
-        data, condition = self.to_path(self.check_input(x)), self.condition(y, len(x))
-
-        def velocity(state, t):
-            return self._predict(state, t, condition, "velocity")
-
-        value = flow_log_prob(velocity, data, likelihood_times(self.schedule, steps), self.schedule, probes)
-        return LogProb(value - self.space.dim * math.log(self.scale), Kind.ESTIMATE)
+        return self._by_flow(x, y, steps, probes)
 
 
 def _known(sampler: str) -> str:

@@ -1,6 +1,5 @@
 """Flow matching: learn the velocity of straight paths from data to noise."""
 
-import math
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -10,7 +9,6 @@ from ...core import Kind, LogProb, Space, Step
 from ...dynamics import euler, heun, rk4
 from ...schedules import StraightLine
 from .denoiser import Denoiser
-from .likelihood import flow_log_prob, likelihood_times
 
 __all__ = ["FlowMatching"]
 
@@ -131,13 +129,7 @@ class FlowMatching(Denoiser):
         """
         if self.space.discrete:
             return LogProb(self.bound(x, y), Kind.LOWER_BOUND)
-        data, condition = self.to_path(self.check_input(x)), self.condition(y, len(x))
-
-        def velocity(state: Tensor, t: Tensor) -> Tensor:
-            return self._predict(state, t, condition, "velocity")
-
-        value = flow_log_prob(velocity, data, likelihood_times(self.schedule, steps), self.schedule, probes)
-        return LogProb(value - self.space.dim * math.log(self.scale), Kind.ESTIMATE)
+        return self._by_flow(x, y, steps, probes)
 
 
 def _known(solver: str) -> str:
