@@ -154,8 +154,7 @@ def ddim(
     """
     for t, s in pairwise(times):
         data, predicted = _predicted(noise(x, t), x, t, schedule, clip)
-        _, spread = schedule.posterior(x, data, s, t)
-        spread = eta**2 * spread.to(x)
+        spread = eta**2 * schedule.posterior(x, data, s, t)[1].to(x) if eta else 0.0
         sigma = schedule.sigma(s).to(x)
         x = schedule.alpha(s).to(x) * data + (sigma.square() - spread).clamp(min=0).sqrt() * predicted
         if eta:
