@@ -4,6 +4,13 @@ from .annealing import Bracket, annealed_average_log_prob, annealed_log_prob, br
 from .classifier import DigitClassifier, train_classifier
 from .coverage import ModeCoverage, mode_coverage
 from .families import abilities, family_map
+from .frechet import (
+    FrechetCurve,
+    expected_frechet_bias,
+    frechet_distance,
+    gaussian_frechet_distance,
+    unbiased_frechet_distance,
+)
 from .likelihood import (
     Estimate,
     average_log_prob,
@@ -20,6 +27,7 @@ __all__ = [
     "Bracket",
     "DigitClassifier",
     "Estimate",
+    "FrechetCurve",
     "ModeCoverage",
     "abilities",
     "annealed_average_log_prob",
@@ -28,7 +36,10 @@ __all__ = [
     "average_log_prob",
     "bracket",
     "error_of_border",
+    "expected_frechet_bias",
     "family_map",
+    "frechet_distance",
+    "gaussian_frechet_distance",
     "grid_posterior",
     "importance_weighted_log_prob",
     "integrated_log_prob",
@@ -40,4 +51,5 @@ __all__ = [
     "outlier_aurocs",
     "strange_images",
     "train_classifier",
+    "unbiased_frechet_distance",
 ]
