@@ -138,12 +138,12 @@ def test_extrapolation_removes_the_bias(shift):
 
 
 def test_the_curve_is_a_line_in_one_over_n():
-    a, b = correlated(20_000, 4, 9).split(10_000)
-    curve = unbiased_frechet_distance(a, b, sizes=[100, 200, 400, 800], repeats=150)
+    a, b = torch.randn(20_000, 12, generator=torch.Generator().manual_seed(9)).split(10_000)
+    curve = unbiased_frechet_distance(a, b, sizes=[100, 200, 400, 800], repeats=60)
     assert curve.sizes.tolist() == [100, 200, 400, 800]
     line = curve.value + curve.slope / curve.sizes.double()
-    assert torch.allclose(line, curve.values, rtol=0, atol=0.015)
-    assert curve.slope / 100 == pytest.approx(expected_frechet_bias(torch.cov(a.mT), 100, 100), rel=0.15)
+    assert torch.allclose(line, curve.values, rtol=0.1)
+    assert curve.slope / 100 == pytest.approx(expected_frechet_bias(torch.eye(12), 100, 100), rel=0.1)
     assert "extrapolated from" in str(curve)
 
 
