@@ -19,7 +19,7 @@ import torch
 from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 
-__all__ = ["GenerativeModel", "Kind", "Latent", "LogProb", "Space", "Step"]
+__all__ = ["GenerativeModel", "Kind", "Latent", "LogProb", "Saved", "Space", "Step"]
 
 
 @dataclass(frozen=True)
@@ -202,15 +202,8 @@ class Latent(Protocol):
     def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor: ...
 
 
-class GenerativeModel(nn.Module, PyTorchModelHubMixin, abc.ABC):
-    """What every family can do. A new family writes `training_step` and `trajectory`, and `log_prob` if it can.
-
-    Constructor arguments must be JSON values (numbers, strings, lists) beside `space`: they are saved with the
-    weights by `save_pretrained(folder)` and `from_pretrained(folder)` rebuilds the model from them.
-
-    Args:
-        space: where one example x lives.
-    """
+class Saved(nn.Module, PyTorchModelHubMixin):
+    """A module that can be written to a folder and rebuilt from it: weights and constructor arguments, never pickled."""
 
     def __new__(cls, *arguments, **keywords):
         """Note the constructor's arguments for `save_pretrained`: NumPy scalars and ranges as JSON has them."""
@@ -219,6 +212,91 @@ class GenerativeModel(nn.Module, PyTorchModelHubMixin, abc.ABC):
         given = {**dict(zip(list(cls._hub_mixin_init_parameters)[1:], arguments, strict=False)), **keywords}
         model._cannot_be_saved = [name for name, value in given.items() if not cls._is_jsonable(value)]
         return model
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters live; the CPU for a model without any."""
+        parameter = next(self.parameters(), None)
+        return torch.device("cpu") if parameter is None else parameter.device
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        """Weights and constructor arguments, each file replaced whole, so that a crash leaves the old one."""
+        from safetensors.torch import save_model
+
+        config = {"class": type(self).__name__, **(self._hub_mixin_config or {})}
+        partial = save_directory / f"model.safetensors.{os.getpid()}.partial"
+        save_model(self, str(partial))
+        os.replace(partial, save_directory / "model.safetensors")
+        partial = save_directory / f"config.json.{os.getpid()}.partial"
+        partial.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        os.replace(partial, save_directory / "config.json")
+
+    def save_pretrained(self, save_directory: str | Path, **_) -> None:
+        """Write `model.safetensors` and `config.json` into a folder. Nothing is uploaded anywhere.
+
+        Raises:
+            ValueError: a constructor argument is no JSON value, so that the model could not be rebuilt.
+        """
+        if self._cannot_be_saved:
+            raise ValueError(f"{type(self).__name__} cannot be saved: {', '.join(self._cannot_be_saved)} must be numbers, "
+                             "strings or lists of them; pass the name of a function, say, and look it up")  # fmt: skip
+        folder = Path(save_directory)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._save_pretrained(folder)
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path, **changes) -> "Saved":
+        """Rebuild a model, in evaluation mode on the CPU, from a folder written by `save_pretrained`.
+
+        Args:
+            folder: a local folder; nothing is ever downloaded or unpickled.
+            **changes: constructor arguments to use instead of the saved ones.
+
+        Raises:
+            FileNotFoundError: the folder or one of its two files is missing.
+            ValueError: the folder holds another class, or a damaged file.
+        """
+        folder = Path(folder)
+        for name in ("config.json", "model.safetensors"):
+            if not (folder / name).is_file():
+                raise FileNotFoundError(
+                    f"{folder} holds no {name}; give a folder written by model.save_pretrained(folder)"
+                )
+        try:
+            saved = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("class")
+        except (ValueError, AttributeError) as error:
+            raise ValueError(f"{folder / 'config.json'} is damaged ({error}); save the model again") from None
+        if saved not in (None, cls.__name__):
+            raise ValueError(f"{folder} holds a {saved}, not a {cls.__name__}; use {saved}.from_pretrained")
+        return super().from_pretrained(folder, **changes)
+
+    @classmethod
+    def _from_pretrained(cls, *, model_id: str, **constructor_and_hub_arguments) -> "Saved":
+        """Build the model and fill in its weights; half-precision files are widened to the model's own dtype."""
+        from safetensors import SafetensorError
+        from safetensors.torch import load_model
+
+        hub = ("revision", "cache_dir", "force_download", "local_files_only", "token", "class")
+        arguments = {k: v for k, v in constructor_and_hub_arguments.items() if k not in hub}
+        if isinstance(arguments.get("space"), dict):  # decoded by the mixin only where the argument is annotated
+            arguments["space"] = Space(**arguments["space"])
+        model = cls(**arguments)
+        try:
+            load_model(model, Path(model_id) / "model.safetensors", strict=True)
+        except (SafetensorError, RuntimeError) as error:
+            raise ValueError(f"the weights in {model_id} do not fit {cls.__name__}, or are damaged: {error}") from None
+        return model.eval()
+
+
+class GenerativeModel(Saved, abc.ABC):
+    """What every family can do. A new family writes `training_step` and `trajectory`, and `log_prob` if it can.
+
+    Constructor arguments must be JSON values (numbers, strings, lists) beside `space`: they are saved with the
+    weights by `save_pretrained(folder)` and `from_pretrained(folder)` rebuilds the model from them.
+
+    Args:
+        space: where one example x lives.
+    """
 
     def __init__(self, space: Space):
         super().__init__()
@@ -262,86 +340,12 @@ class GenerativeModel(nn.Module, PyTorchModelHubMixin, abc.ABC):
         """Parameters by the name that `Step.group` uses; each group has its own optimizer."""
         return {"model": list(self.parameters())}
 
-    @property
-    def device(self) -> torch.device:
-        """Where the parameters live; the CPU for a model without any."""
-        parameter = next(self.parameters(), None)
-        return torch.device("cpu") if parameter is None else parameter.device
-
     def check_input(self, x: Tensor, name: str = "x") -> Tensor:
         """Return x if it belongs to the model's space and device; else raise an error that says what to do."""
         self.space.check(x, name)
         if x.device != self.device:
             raise ValueError(f"{name} is on {x.device}, the model on {self.device}; move it: {name}.to(model.device)")
         return x
-
-    def _save_pretrained(self, save_directory: Path) -> None:
-        """Weights and constructor arguments, each file replaced whole, so that a crash leaves the old one."""
-        from safetensors.torch import save_model
-
-        config = {"class": type(self).__name__, **(self._hub_mixin_config or {})}
-        partial = save_directory / f"model.safetensors.{os.getpid()}.partial"
-        save_model(self, str(partial))
-        os.replace(partial, save_directory / "model.safetensors")
-        partial = save_directory / f"config.json.{os.getpid()}.partial"
-        partial.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        os.replace(partial, save_directory / "config.json")
-
-    def save_pretrained(self, save_directory: str | Path, **_) -> None:
-        """Write `model.safetensors` and `config.json` into a folder. Nothing is uploaded anywhere.
-
-        Raises:
-            ValueError: a constructor argument is no JSON value, so that the model could not be rebuilt.
-        """
-        if self._cannot_be_saved:
-            raise ValueError(f"{type(self).__name__} cannot be saved: {', '.join(self._cannot_be_saved)} must be numbers, "
-                             "strings or lists of them; pass the name of a function, say, and look it up")  # fmt: skip
-        folder = Path(save_directory)
-        folder.mkdir(parents=True, exist_ok=True)
-        self._save_pretrained(folder)
-
-    @classmethod
-    def from_pretrained(cls, folder: str | Path, **changes) -> "GenerativeModel":
-        """Rebuild a model, in evaluation mode on the CPU, from a folder written by `save_pretrained`.
-
-        Args:
-            folder: a local folder; nothing is ever downloaded or unpickled.
-            **changes: constructor arguments to use instead of the saved ones.
-
-        Raises:
-            FileNotFoundError: the folder or one of its two files is missing.
-            ValueError: the folder holds another class, or a damaged file.
-        """
-        folder = Path(folder)
-        for name in ("config.json", "model.safetensors"):
-            if not (folder / name).is_file():
-                raise FileNotFoundError(
-                    f"{folder} holds no {name}; give a folder written by model.save_pretrained(folder)"
-                )
-        try:
-            saved = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("class")
-        except (ValueError, AttributeError) as error:
-            raise ValueError(f"{folder / 'config.json'} is damaged ({error}); save the model again") from None
-        if saved not in (None, cls.__name__):
-            raise ValueError(f"{folder} holds a {saved}, not a {cls.__name__}; use {saved}.from_pretrained")
-        return super().from_pretrained(folder, **changes)
-
-    @classmethod
-    def _from_pretrained(cls, *, model_id: str, **constructor_and_hub_arguments) -> "GenerativeModel":
-        """Build the model and fill in its weights; half-precision files are widened to the model's own dtype."""
-        from safetensors import SafetensorError
-        from safetensors.torch import load_model
-
-        hub = ("revision", "cache_dir", "force_download", "local_files_only", "token", "class")
-        arguments = {k: v for k, v in constructor_and_hub_arguments.items() if k not in hub}
-        if isinstance(arguments.get("space"), dict):  # decoded by the mixin only where the argument is annotated
-            arguments["space"] = Space(**arguments["space"])
-        model = cls(**arguments)
-        try:
-            load_model(model, Path(model_id) / "model.safetensors", strict=True)
-        except (SafetensorError, RuntimeError) as error:
-            raise ValueError(f"the weights in {model_id} do not fit {cls.__name__}, or are damaged: {error}") from None
-        return model.eval()
 
 
 def _plain(value: object) -> object:

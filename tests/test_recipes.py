@@ -8,7 +8,7 @@ import torch
 
 from dgmcourse import recipes, zoo
 from dgmcourse.data import digits
-from dgmcourse.evaluation import Estimate, annealed_average_log_prob, average_log_prob
+from dgmcourse.evaluation import DigitClassifier, Estimate, annealed_average_log_prob, average_log_prob
 from dgmcourse.models import VAE
 from dgmcourse.recipes import RECIPES, boltzmann, evaluate, ship, table, train
 
@@ -109,7 +109,7 @@ def test_the_table_lists_every_recipe_and_what_ships():
         assert f"{next(iter(zoo.card(name)['numbers'].values()))['value']:.2f}" in text
 
 
-@pytest.mark.parametrize("name", zoo.names())
+@pytest.mark.parametrize("name", zoo.models())
 def test_every_shipped_model_loads_and_draws_and_answers_to_a_recipe(name):
     model, card = zoo.load(name), zoo.card(name)
     assert card["recipe"] in RECIPES
@@ -121,8 +121,33 @@ def test_every_shipped_model_loads_and_draws_and_answers_to_a_recipe(name):
     assert {p.dtype for p in model.parameters()} == {torch.float32}
 
 
-def test_the_zoo_stays_within_eight_megabytes():
-    assert sum(path.stat().st_size for path in zoo.HOME.rglob("*") if path.is_file()) < 8e6
+@pytest.mark.parametrize(("shape", "features", "grey", "binary"), [((1, 8, 8), 64, 98, 94), ((1, 28, 28), 192, 99, 98)])
+def test_the_shipped_classifiers_recognize_digits_of_both_kinds(shape, features, grey, binary):
+    (name,) = (name for name in set(zoo.names()) - set(zoo.models()) if zoo.load(name).space.shape == shape)
+    classifier, card = zoo.load(name), zoo.card(name)
+    assert card["recipe"] in RECIPES
+    assert card["numbers"]["accuracy on grey test images"]["value"] >= grey
+    assert card["numbers"]["accuracy on binarized test images"]["value"] >= binary
+    assert classifier.features(torch.zeros(2, *shape)).shape == (2, features)
+    assert not classifier.training
+    if shape == (1, 8, 8):  # the data are here
+        for key, number in evaluate(zoo.HOME / name).numbers.items():
+            assert number["value"] == pytest.approx(card["numbers"][key]["value"], abs=0.4)  # an image more or less
+
+
+def test_what_fit_does_not_train_has_a_trainer_of_its_own(tmp_path):
+    card = train("classifier-digits", steps=20, out=tmp_path)
+    assert card.steps == 20
+    assert set(card.numbers) == {"accuracy on grey test images", "accuracy on binarized test images"}
+    assert evaluate(tmp_path).numbers == card.numbers
+    stored = DigitClassifier.from_pretrained(tmp_path)
+    assert card.parameters == sum(p.numel() for p in stored.parameters())
+    with pytest.raises(ValueError, match="one process in full precision"):
+        train("classifier-digits", steps=20, out=tmp_path, precision="bf16")
+
+
+def test_the_zoo_stays_within_nine_megabytes():
+    assert sum(path.stat().st_size for path in zoo.HOME.rglob("*") if path.is_file()) < 9e6
 
 
 def test_estimates_say_what_they_are_worth():

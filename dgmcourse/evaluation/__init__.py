@@ -4,6 +4,7 @@ from .annealing import Bracket, annealed_average_log_prob, annealed_log_prob, br
 from .classifier import DigitClassifier, train_classifier
 from .coverage import ModeCoverage, mode_coverage
 from .families import abilities, family_map
+from .features import course_classifier, course_features
 from .frechet import (
     FrechetCurve,
     expected_frechet_bias,
@@ -21,6 +22,7 @@ from .likelihood import (
 )
 from .nearest import nearest_distance
 from .outliers import auroc, outlier_aurocs, strange_images
+from .representation import knn_probe, linear_probe
 from .supervised import error_of_border, learning_curves, logistic_regression
 
 __all__ = [
@@ -35,6 +37,8 @@ __all__ = [
     "auroc",
     "average_log_prob",
     "bracket",
+    "course_classifier",
+    "course_features",
     "error_of_border",
     "expected_frechet_bias",
     "family_map",
@@ -43,8 +47,10 @@ __all__ = [
     "grid_posterior",
     "importance_weighted_log_prob",
     "integrated_log_prob",
+    "knn_probe",
     "learning_curves",
     "linear_gaussian_log_prob",
+    "linear_probe",
     "logistic_regression",
     "mode_coverage",
     "nearest_distance",

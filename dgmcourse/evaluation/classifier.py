@@ -4,14 +4,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..core import Space
+from ..core import Saved, Space
 from ..data import Dataset
 from ..networks import ConvEncoder
 
 __all__ = ["DigitClassifier", "train_classifier"]
 
 
-class DigitClassifier(nn.Module):
+class DigitClassifier(Saved):
     """A convolutional classifier of small images: (batch, channels, height, width) -> logits (batch, classes).
 
     The inputs of its last layer, `features(x)`, are a description of x in which images of the same kind lie close.
@@ -22,6 +22,10 @@ class DigitClassifier(nn.Module):
         features: size of the description.
         channels: channels of the convolutional levels, each of which halves the sides.
         dropout: share of the description that is zeroed in training.
+        width: of the dense layer between the convolutions and the description.
+
+    Raises:
+        ValueError: the space holds no images.
     """
 
     def __init__(
@@ -31,12 +35,13 @@ class DigitClassifier(nn.Module):
         features: int = 192,
         channels: tuple[int, ...] = (32, 64, 128),
         dropout: float = 0.3,
+        width: int = 256,
     ):
         super().__init__()
         if len(space.shape) != 3 or space.kind == "tokens":
             raise ValueError(f"DigitClassifier needs images (channels, height, width), got {space}")
         self.space, self.classes = space, classes
-        self.encoder = ConvEncoder(space.shape, channels, features, width=256)
+        self.encoder = ConvEncoder(space.shape, channels, features, width=width)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(features, classes)
 
@@ -67,6 +72,7 @@ def train_classifier(
     seed: int = 0,
     device: torch.device | str = "cpu",
     progress: bool = False,
+    **architecture,
 ) -> DigitClassifier:
     """Train a `DigitClassifier` on `data.train`; it comes back in evaluation mode. It depends on the seed alone.
 
@@ -79,6 +85,7 @@ def train_classifier(
         seed: of weights, order and shifts.
         device: where to train.
         progress: show a bar.
+        **architecture: further arguments of `DigitClassifier`.
 
     Raises:
         ValueError: the data have no labels.
@@ -91,7 +98,7 @@ def train_classifier(
     shift = data.space.shape[-1] // 14 if shift is None else shift
     with torch.random.fork_rng([device.index or 0] if device.type == "cuda" else []):
         torch.manual_seed(seed)
-        model = DigitClassifier(data.space, data.classes).to(device).train()
+        model = DigitClassifier(data.space, data.classes, **architecture).to(device).train()
         optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.01, fused=True)
         rise = max(1, steps // 5)
         schedule = torch.optim.lr_scheduler.LambdaLR(

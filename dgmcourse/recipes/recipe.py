@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ..core import GenerativeModel
+from ..core import GenerativeModel, Saved
 from ..data import Dataset
 from ..evaluation.likelihood import Estimate
 
@@ -30,22 +30,25 @@ class Recipe:
         name: how the command line calls it.
         about: one sentence.
         data: makes the dataset.
-        model: makes the model for the dataset.
-        training: arguments for `fit` beside model, data, device, checkpoint and seed.
+        model: makes the model for the dataset; None where `trainer` makes it.
+        training: arguments for `fit` beside model, data, device, checkpoint and seed, or for `trainer`.
         judge: (model, x, y) of the test split -> numbers by name.
         finish: (model, data) -> None, after training: whatever the model still measures on the data.
         published: figures to put beside the result.
         minutes: about how long it takes on two CPU cores.
         seed: of weights, batches and noise.
+        trainer: for what `fit` does not train: (data, seed=, device=, **training) -> what it made, in one process and
+            without checkpoints.
     """
 
     name: str
     about: str
     data: Callable[[], Dataset]
-    model: Callable[[Dataset], GenerativeModel]
+    model: Callable[[Dataset], GenerativeModel] | None
     training: dict
-    judge: Callable[[GenerativeModel, Tensor, Tensor | None], dict[str, Estimate]]
+    judge: Callable[[Saved, Tensor, Tensor | None], dict[str, Estimate]]
     finish: Callable[[GenerativeModel, Dataset], None] | None = None
     published: tuple[Published, ...] = ()
     minutes: int = 30
     seed: int = 0
+    trainer: Callable[..., Saved] | None = None

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import torch
 
-from ..core import GenerativeModel
+from ..core import Saved
 from ..data import Dataset
-from ..models import load_model
 from ..tables import Table
 from ..training import fit
+from ..zoo import load_folder
 from .catalogue import RECIPES
 from .recipe import Recipe
 
@@ -103,19 +103,32 @@ def train(
     arguments = recipe.training | {"precision": precision or recipe.training.get("precision", "no")}
     if steps is not None:
         arguments["steps"] = steps
+    if recipe.trainer is not None and (arguments.pop("precision") != "no" or int(os.environ.get("WORLD_SIZE", 1)) > 1):
+        raise ValueError(f"{name} is trained by one process in full precision; leave --precision and torchrun out")
     data = recipe.data()
-    with _seed(recipe.seed):
-        model = recipe.model(data)
-    history = fit(model, data, **arguments, device=device, seed=recipe.seed, checkpoint=folder / "checkpoints")
+    if recipe.trainer is not None:
+        started = time.perf_counter()
+        model = recipe.trainer(data, **arguments, device=_found(device), seed=recipe.seed)
+        steps, seconds = arguments["steps"], time.perf_counter() - started
+    else:
+        with _seed(recipe.seed):
+            model = recipe.model(data)
+        history = fit(model, data, **arguments, device=device, seed=recipe.seed, checkpoint=folder / "checkpoints")
+        steps, seconds = history.steps, history.seconds
     if int(os.environ.get("RANK", 0)):
         return None
     if recipe.finish is not None:
         recipe.finish(model, data)
     model.save_pretrained(folder)
     card = _card(recipe, model, data)
-    card.steps, card.training_seconds, card.precision = history.steps, round(history.seconds, 1), arguments["precision"]
+    card.steps, card.training_seconds, card.precision = steps, round(seconds, 1), arguments.get("precision", "no")
     card.write(folder)
     return card
+
+
+def _found(device: str) -> str:
+    """A device by name, "auto" being the best there is."""
+    return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
 
 
 @contextlib.contextmanager
@@ -125,7 +138,7 @@ def _seed(seed: int):
         yield
 
 
-def _card(recipe: Recipe, model: GenerativeModel, data: Dataset) -> Card:
+def _card(recipe: Recipe, model: Saved, data: Dataset) -> Card:
     """Judge a model on the test split."""
     started = time.perf_counter()
     with _seed(recipe.seed):
@@ -175,9 +188,7 @@ def evaluate(folder: str | Path, device: str = "auto") -> Card:
         raise FileNotFoundError(f"{folder} holds no card.json; give a folder written by `dgmcourse train`")
     old = json.loads(path.read_text(encoding="utf-8"))
     recipe = find(old["recipe"])
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    card = _card(recipe, load_model(folder).to(device), recipe.data())
+    card = _card(recipe, load_folder(folder).to(_found(device)), recipe.data())
     card.steps, card.training_seconds, card.precision = old["steps"], old["training_seconds"], old["precision"]
     return card
 
@@ -195,6 +206,7 @@ def ship(folder: str | Path, name: str | None = None) -> Path:
     weights = load_file(source / "model.safetensors")
     halves = {key: value.half() if value.is_floating_point() else value for key, value in weights.items()}
     save_file(halves, target / "model.safetensors")
+    (target / "model.safetensors").chmod(0o644)  # it is written for its owner alone
     (target / "config.json").write_bytes((source / "config.json").read_bytes())
     Card(**card | {"published": [asdict(figure) for figure in find(card["recipe"]).published]}).write(target)
     return target

@@ -8,16 +8,21 @@ import difflib
 import json
 from pathlib import Path
 
-from ..core import GenerativeModel
+from ..core import GenerativeModel, Saved
 
-__all__ = ["card", "load", "names"]
+__all__ = ["card", "load", "load_folder", "models", "names"]
 
 HOME = Path(__file__).parent
 
 
 def names() -> list[str]:
-    """The models that ship, by name."""
+    """All that ships, by name: generative models, and the classifiers that judge them."""
     return sorted(path.parent.name for path in HOME.glob("*/card.json"))
+
+
+def models() -> list[str]:
+    """The generative models that ship, by name."""
+    return [name for name in names() if _class(HOME / name) != "DigitClassifier"]
 
 
 def _folder(name: str) -> Path:
@@ -34,7 +39,24 @@ def card(name: str) -> dict:
 
 
 def load(name: str) -> GenerativeModel:
-    """A shipped model in float32, in evaluation mode, on the CPU."""
+    """A shipped model (or classifier) in float32, in evaluation mode, on the CPU."""
+    return load_folder(_folder(name))
+
+
+def load_folder(folder: str | Path) -> Saved:
+    """What a recipe left in a folder: a model of the course, as `models.load_model` does, or a `DigitClassifier`."""
+    if _class(Path(folder)) == "DigitClassifier":
+        from ..evaluation.classifier import DigitClassifier
+
+        return DigitClassifier.from_pretrained(folder)
     from ..models import load_model
 
-    return load_model(_folder(name))
+    return load_model(folder)
+
+
+def _class(folder: Path) -> str | None:
+    """The class that config.json names; None where there is none, which `load_model` puts into words."""
+    try:
+        return json.loads((folder / "config.json").read_text(encoding="utf-8")).get("class")
+    except (OSError, ValueError, AttributeError):
+        return None
