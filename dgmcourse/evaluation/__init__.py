@@ -12,6 +12,7 @@ from .frechet import (
     gaussian_frechet_distance,
     unbiased_frechet_distance,
 )
+from .kernels import kernel_distance, median_bandwidth, mmd
 from .likelihood import (
     Estimate,
     average_log_prob,
@@ -47,11 +48,14 @@ __all__ = [
     "grid_posterior",
     "importance_weighted_log_prob",
     "integrated_log_prob",
+    "kernel_distance",
     "knn_probe",
     "learning_curves",
     "linear_gaussian_log_prob",
     "linear_probe",
     "logistic_regression",
+    "median_bandwidth",
+    "mmd",
     "mode_coverage",
     "nearest_distance",
     "outlier_aurocs",
