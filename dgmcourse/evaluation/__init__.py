@@ -3,6 +3,7 @@
 from .annealing import Bracket, annealed_average_log_prob, annealed_log_prob, bracket
 from .classifier import DigitClassifier, train_classifier
 from .coverage import ModeCoverage, mode_coverage
+from .disentanglement import DCI, dci, mutual_information, mutual_information_gap, sap_score
 from .families import abilities, family_map
 from .features import course_classifier, course_features
 from .frechet import (
@@ -27,6 +28,7 @@ from .representation import knn_probe, linear_probe
 from .supervised import error_of_border, learning_curves, logistic_regression
 
 __all__ = [
+    "DCI",
     "Bracket",
     "DigitClassifier",
     "Estimate",
@@ -40,6 +42,7 @@ __all__ = [
     "bracket",
     "course_classifier",
     "course_features",
+    "dci",
     "error_of_border",
     "expected_frechet_bias",
     "family_map",
@@ -57,8 +60,11 @@ __all__ = [
     "median_bandwidth",
     "mmd",
     "mode_coverage",
+    "mutual_information",
+    "mutual_information_gap",
     "nearest_distance",
     "outlier_aurocs",
+    "sap_score",
     "strange_images",
     "train_classifier",
     "unbiased_frechet_distance",
