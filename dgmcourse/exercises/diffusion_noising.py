@@ -1,4 +1,4 @@
-"""Exercises of lesson 08 on noise and its prediction: noising, the loss, and what a prediction says of data and score."""
+"""Exercises of lesson 08 on noise: noising, and the loss of a network that says it."""
 
 import torch
 
@@ -69,12 +69,21 @@ NOISING = Exercise(
             "alpha.view(-1, *[1] * (data.ndim - 1)).",
         ),
         Mistake(
+            _like_noising(wide=lambda factor, x: factor.view(-1, *[1] * x.ndim)),
+            "α got one axis too many: the batch is an axis of data already, so data.ndim − 1 ones, alpha.view(-1, *[1] * (data.ndim - 1)).",
+        ),
+        Mistake(
             _like_noising(of_data=lambda a, s: s, of_noise=lambda a, s: a),
             "α and σ are exchanged: α is what is left of the data, σ belongs to the noise.",
         ),
         Mistake(
             _like_noising(of_data=lambda a, s: a.square(), of_noise=lambda a, s: s.square()),
             "You squared the factors. It is the variances, α² and σ², that add up to one; the factors are α and σ themselves.",
+            also=(
+                _like_noising(of_noise=lambda a, s: s.square()),
+                _like_noising(of_data=lambda a, s: a.square()),
+                _like_noising(of_data=lambda a, s: a.square(), of_noise=lambda a, s: 1 - a.square()),
+            ),
         ),
         Mistake(
             _like_noising(of_data=lambda a, s: a.sqrt(), of_noise=lambda a, s: s.sqrt()),
@@ -82,11 +91,13 @@ NOISING = Exercise(
             also=(
                 _like_noising(of_data=lambda a, s: a.sqrt(), of_noise=lambda a, s: (1 - a).sqrt()),
                 _like_noising(of_data=lambda a, s: a.sqrt()),
+                _like_noising(of_noise=lambda a, s: s.sqrt()),
             ),
         ),
         Mistake(
             _like_noising(of_noise=lambda a, s: 1 - a),
             "The noise has the factor σ. It is α² + σ² = 1 here, not α + σ = 1.",
+            also=(_like_noising(of_noise=lambda a, s: (1 - a).sqrt()),),
         ),
         Mistake(
             _like_noising(of_data=lambda a, s: torch.ones_like(a)),
@@ -108,6 +119,10 @@ NOISING = Exercise(
             lambda data, noise, alpha, sigma: alpha[0] * data + sigma[0] * noise,
             "You used the first example's α and σ for all; each example has its own time.",
             also=(lambda data, noise, alpha, sigma: alpha.mean() * data + sigma.mean() * noise,),
+        ),
+        Mistake(
+            lambda data, noise, alpha, sigma: noised(data, noise, alpha, sigma).clamp(-1, 1),
+            "Nothing is to be cut off: x_t may lie far beyond the range of the data, as noise does.",
         ),
     ),
     alternatives=(
@@ -168,6 +183,15 @@ def _weighted_as_score(predict, data, noise, t, schedule):
     return ((predict(x, t) - noise) / beside(schedule.sigma(t), x)).square().mean()
 
 
+def _told_otherwise(moment):
+    """The network is told something else in place of the time."""
+
+    def loss(predict, data, noise, t, schedule):
+        return noise_loss(lambda x, t: predict(x, moment(t, schedule)), data, noise, t, schedule)
+
+    return loss
+
+
 LOSS = Exercise(
     "diffusion/loss",
     noise_loss,
@@ -199,6 +223,14 @@ LOSS = Exercise(
         Mistake(
             _like_loss(target=lambda data, noise, x, t, sc: torch.randn_like(noise)),
             "You compared with fresh noise, which nobody can predict: take the very noise that is in x_t.",
+        ),
+        Mistake(
+            _like_loss(state=lambda data, noise, t, sc: noised(data, torch.randn_like(noise), sc.alpha(t), sc.sigma(t))),
+            "There is other noise in x_t than the noise you compare with: use the `noise` that is given for both.",
+        ),
+        Mistake(
+            _like_loss(state=lambda data, noise, t, sc: sc.alpha(t) * data + sc.sigma(t) * noise),
+            "schedule.alpha(t) has one number an example, and does not fit data as it is: let your `noised` mix.",
         ),
         Mistake(
             _like_loss(target=lambda data, noise, x, t, sc: -noise),
@@ -241,7 +273,13 @@ LOSS = Exercise(
         ),
         Mistake(
             _like_loss(error=lambda difference: difference.mean().square()),
-            "You averaged before you squared: errors of opposite sign cancel. Square first.",
+            "In a mean, errors of opposite sign cancel: square each of them first.",
+            also=(_like_loss(error=lambda difference: difference.mean()), _like_loss(error=lambda difference: difference.mean().abs())),
+        ),
+        Mistake(
+            _told_otherwise(lambda t, schedule: schedule.sigma(t)),
+            "The network is told the time t itself: predict(x, t), not σ, α or λ in its place.",
+            also=(_told_otherwise(lambda t, schedule: schedule.alpha(t)), _told_otherwise(lambda t, schedule: schedule.log_snr(t)), _told_otherwise(lambda t, schedule: 1 - t)),
         ),
         Mistake(
             _like_loss(error=lambda difference: difference.square().flatten(1).mean(1)),
@@ -275,110 +313,3 @@ LOSS = Exercise(
         ),
     ),
 )  # fmt: skip
-
-
-# --- noise, data, score -----------------------------------------------------------------------------------------------
-
-
-def data_and_score(noise, x, alpha, sigma):
-    return (x - sigma * noise) / alpha, -noise / sigma
-
-
-def _draw_prediction(generator):
-    """Five points of three entries, a prediction of the noise in them, and α and σ of one time."""
-    alpha = 0.2 + 0.6 * torch.rand((), generator=generator)
-    x, noise = (torch.randn(5, 3, generator=generator) for _ in range(2))
-    return noise, x, alpha, (1 - alpha.square()).sqrt()
-
-
-def _like_prediction(data=None, score=None):
-    """Both, one of them otherwise."""
-    data = data or (lambda noise, x, alpha, sigma: (x - sigma * noise) / alpha)
-    score = score or (lambda noise, x, alpha, sigma: -noise / sigma)
-    return lambda noise, x, alpha, sigma: (data(noise, x, alpha, sigma), score(noise, x, alpha, sigma))
-
-
-SCORE = Exercise(
-    "diffusion/score",
-    data_and_score,
-    _draw_prediction,
-    lesson=LESSON,
-    title="noise, data and score",
-    minutes=6,
-    difficulty=1,
-    hints=(
-        "Solve x = α · data + σ · noise for the data. The score stands in the text above: ∇ ln p_t(x) = −(…)/σ.",
-        "First take the noise away, x − σ · noise; what is left is α · data: divide by α. The score is −noise / σ.",
-        "return (x - sigma * noise) / alpha, -noise / sigma",
-    ),
-    mistakes=(
-        Mistake(
-            _like_prediction(data=lambda n, x, a, s: x - s * n),
-            "x − σ · noise is α · data: divide by α.",
-        ),
-        Mistake(
-            _like_prediction(data=lambda n, x, a, s: (x - n) / a),
-            "In x stands σ · noise, not noise: (x − σ · noise) / α.",
-            also=(_like_prediction(data=lambda n, x, a, s: x - n),),
-        ),
-        Mistake(
-            _like_prediction(data=lambda n, x, a, s: x / a - s * n),
-            "All of x − σ · noise is divided by α; mind the brackets.",
-        ),
-        Mistake(
-            _like_prediction(data=lambda n, x, a, s: a * (x - s * n)),
-            "You multiplied by α; to undo α · data, divide.",
-        ),
-        Mistake(
-            _like_prediction(data=lambda n, x, a, s: (x + s * n) / a),
-            "You added the noise once more: subtract it, (x − σ · noise) / α.",
-        ),
-        Mistake(
-            _like_prediction(data=lambda n, x, a, s: (x - a * n) / s),
-            "α and σ are exchanged in the data: (x − σ · noise) / α.",
-        ),
-        Mistake(
-            _like_prediction(data=lambda n, x, a, s: (x - s**2 * n) / a),
-            "In x stands σ · noise, not σ² · noise.",
-        ),
-        Mistake(
-            _like_prediction(score=lambda n, x, a, s: n / s),
-            "The score points *up* the density, back to where x came from, against the noise: −noise / σ.",
-        ),
-        Mistake(
-            _like_prediction(score=lambda n, x, a, s: -n),
-            "The score is −noise *divided by σ*: the less noise there is, the steeper the density.",
-        ),
-        Mistake(
-            _like_prediction(score=lambda n, x, a, s: -n / s**2),
-            "You divided by σ². The score is −(x − α · data)/σ², and x − α · data is σ · noise: one σ cancels.",
-        ),
-        Mistake(
-            _like_prediction(score=lambda n, x, a, s: -s * n),
-            "You multiplied by σ; the score is −noise / σ.",
-        ),
-        Mistake(
-            _like_prediction(score=lambda n, x, a, s: -n / a),
-            "You divided by α; the score is −noise / σ.",
-        ),
-        Mistake(
-            _like_prediction(score=lambda n, x, a, s: ((x - s * n) / a - x) / s**2),
-            "The Gaussian's mean is α · data, not the data: the score is (α · data − x)/σ², which is −noise / σ.",
-        ),
-        Mistake(
-            lambda noise, x, alpha, sigma: data_and_score(noise, x, alpha, sigma)[::-1],
-            "Both are right, in the wrong order: data first, then the score.",
-        ),
-        Mistake(
-            lambda noise, x, alpha, sigma: data_and_score(noise, x, alpha, sigma)[0],
-            "The score is missing: return two things, data and score.",
-        ),
-    ),
-    alternatives=(
-        lambda noise, x, alpha, sigma: (x / alpha - noise * sigma / alpha, noise.neg() / sigma),
-        lambda noise, x, alpha, sigma: [
-            (x - (1 - alpha**2).sqrt() * noise) / alpha,
-            (x - sigma * noise - x) / sigma**2,
-        ],
-    ),
-)

@@ -1,5 +1,8 @@
 """Exercises of lesson 08 on whole samplers: guidance, where to place the steps, and the bug hunt."""
 
+import math
+from itertools import pairwise
+
 import torch
 
 from ..schedules import ContinuousVP, Cosine, Linear
@@ -92,6 +95,12 @@ GUIDANCE = Exercise(
             "For the prediction without a label you gave the label 0, which is a class of its own. None hides the label.",
             also=(lambda predict, x, t, y, weight: (1 + weight) * predict(x, t, y) - weight * predict(x, t, 0),),
         ),
+        Mistake(
+            lambda predict, x, t, y, weight: (
+                (1 + weight) * predict(x, t, y) - weight * predict(x, t, -torch.ones_like(y))
+            ),
+            "The label −1 means the last class here, as −1 is the last entry of a list. None hides the label.",
+        ),
     ),
     alternatives=(
         lambda predict, x, t, y, weight: torch.lerp(predict(x, t, None), predict(x, t, y), 1 + weight),
@@ -129,6 +138,16 @@ def _like_spacing(count=lambda steps: steps, ends=(1.0, None), finish=None):
         places = torch.tensor([last if end is None else end for end in ends])
         low, high = schedule.log_snr(places).tolist()
         return finish(schedule.time_of_log_snr(torch.linspace(low, high, count(steps))))
+
+    return spaced
+
+
+def _evenly(towards, back):
+    """Times even in some function of λ; `back` is its inverse."""
+
+    def spaced(schedule, steps, last):
+        low, high = towards(schedule.log_snr(torch.tensor([1.0, last]))).tolist()
+        return torch.cat([schedule.time_of_log_snr(back(torch.linspace(low, high, steps))), torch.zeros(1)])
 
     return spaced
 
@@ -184,6 +203,33 @@ SPACING = Exercise(
                 [schedule.log_snr(torch.linspace(1, last, steps)), torch.zeros(1)]
             ),
             "These are the λ of evenly spaced times; it is the other way round: the times of evenly spaced λ.",
+        ),
+        Mistake(
+            _like_spacing(count=lambda steps: steps - 1),
+            "One time is missing: `steps` values from t = 1 to t = last, both among them, and then the 0.",
+        ),
+        Mistake(
+            lambda schedule, steps, last: torch.cat([_like_spacing(finish=lambda times: times)(schedule, steps, last), torch.tensor([last])]),
+            "The last of all times is 0, the clean data, and `last` the one before.",
+        ),
+        Mistake(
+            _like_spacing(ends=(1.0, 0.0), count=lambda steps: steps + 1, finish=lambda times: times),
+            "At t = 0 there is no noise, and λ is infinite: go to λ of `last`, and append the 0.",
+            also=(_like_spacing(ends=(1.0, 0.0)),),
+        ),
+        Mistake(
+            _evenly(lambda lam: lam.exp(), lambda ratio: ratio.log()),
+            "These times are even in α²/σ²; λ is its logarithm, and it is λ that is to rise evenly.",
+            also=(_evenly(lambda lam: (lam / 2).exp(), lambda ratio: 2 * ratio.log()),),
+        ),
+        Mistake(
+            lambda schedule, steps, last: torch.cat([torch.logspace(0, math.log10(last), steps), torch.zeros(1)]),
+            "These times are even in ln t; λ = ln(α²/σ²) is to rise evenly: ask schedule.time_of_log_snr.",
+        ),
+        Mistake(
+            lambda schedule, steps, last: schedule.log_snr(last),
+            "schedule.log_snr takes a tensor, `last` is a number: torch.tensor(last).",
+            also=(lambda schedule, steps, last: schedule.log_snr(1.0), lambda schedule, steps, last: schedule.log_snr(1)),
         ),
     ),
     alternatives=(
@@ -248,6 +294,13 @@ def _first_noise_again(predict, schedule, x, times, fresh):
     return ancestral(predict, schedule, x, times, fresh[:1].expand_as(fresh))
 
 
+def _without_randomness(predict, schedule, x, times, fresh):
+    for t, s in pairwise(times):
+        noise = predict(x, t)
+        x = schedule.alpha(s) * (x - schedule.sigma(t) * noise) / schedule.alpha(t) + schedule.sigma(s) * noise
+    return x
+
+
 def _stops_early(predict, schedule, x, times, fresh):
     return ancestral(predict, schedule, x, times[:-1], fresh)
 
@@ -305,7 +358,10 @@ BUG = Exercise(
             _like_ancestral(ask=lambda t, s: s, noise=lambda extra, s: 0 * extra),
             "Without fresh noise the samples look smoother, but they crowd together, and the bug is still there: at which time "
             "is x, when the network looks at it?",
-            also=(_like_ancestral(noise=lambda extra, s: 0 * extra),),
+        ),
+        Mistake(
+            _like_ancestral(noise=lambda extra, s: 0 * extra),
+            "You found the line that asks, but the fresh noise was right, too: without it the samples crowd together.",
         ),
         Mistake(
             _like_ancestral(ask=lambda t, s: s, back=lambda t, s: (s, s)),
@@ -315,6 +371,18 @@ BUG = Exercise(
         Mistake(
             _first_noise_again,
             "Each step needs fresh noise of its own; that line was right.",
+        ),
+        Mistake(
+            _without_randomness,
+            "This is DDIM's step. The colleague's method is DDPM, and its step was right: mend the line that asks the network.",
+        ),
+        Mistake(
+            lambda predict, schedule, x, times, fresh: ancestral(predict, schedule, x, times, torch.randn_like(fresh)),
+            "The noise was right: it is given in `fresh`. Look at the line that asks the network.",
+            also=(
+                _like_ancestral(noise=lambda extra, s: torch.randn_like(extra)),
+                _like_ancestral(ask=lambda t, s: s, noise=lambda extra, s: torch.randn_like(extra)),
+            ),
         ),
         Mistake(
             _stops_early,

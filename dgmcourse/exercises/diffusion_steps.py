@@ -47,6 +47,12 @@ def _like_posterior(a=None, b=None, mean=None, deviation=None):
     return step
 
 
+def _upside_down(x, data, fresh, alpha_t, sigma_t, alpha_s, sigma_s):
+    a = alpha_s / alpha_t
+    b = sigma_t**2 - a**2 * sigma_s**2  # may be negative, and then the step is not a number
+    return (a * sigma_s**2 * x + alpha_s * b * data) / sigma_t**2 + b.sqrt() * sigma_s / sigma_t * fresh
+
+
 def _by_precisions(x, data, fresh, alpha_t, sigma_t, alpha_s, sigma_s):
     a = alpha_t / alpha_s
     b = sigma_t**2 - a**2 * sigma_s**2
@@ -85,6 +91,15 @@ DDPM = Exercise(
             "You stretched the fresh noise by the variance; stretch it by its root, √b · σ_s/σ_t.",
         ),
         Mistake(
+            _like_posterior(deviation=lambda b, st, ss: (b * ss / st).sqrt()),
+            "Mind the root: that of the variance b σ_s²/σ_t² is √b · σ_s/σ_t.",
+            also=(
+                _like_posterior(deviation=lambda b, st, ss: b * ss / st),
+                _like_posterior(deviation=lambda b, st, ss: (b.sqrt() * ss / st).sqrt()),
+                _like_posterior(deviation=lambda b, st, ss: b.sqrt() * ss**2 / st**2),
+            ),
+        ),
+        Mistake(
             _like_posterior(deviation=lambda b, st, ss: b.sqrt()),
             "√b is the noise of a step *forward*. Back again we know the data, so less is left open: √b · σ_s/σ_t. (DDPM's paper "
             "tried both; where s = 0 yours leaves noise in the sample.)",
@@ -93,6 +108,14 @@ DDPM = Exercise(
         Mistake(
             _like_posterior(deviation=lambda b, st, ss: ss),
             "σ_s is the noise of x_s if the data alone are known. We also know x_t, so less is left open: √b · σ_s/σ_t.",
+        ),
+        Mistake(
+            _like_posterior(deviation=lambda b, st, ss: st),
+            "σ_t is all the noise that was in x_t; as much as that is not put back: √b · σ_s/σ_t.",
+        ),
+        Mistake(
+            _like_posterior(deviation=lambda b, st, ss: -b.sqrt() * ss / st),
+            "The noise is added, + √b · σ_s/σ_t · fresh. (As chance has it, −fresh would do as well; the check compares numbers.)",
         ),
         Mistake(
             _like_posterior(deviation=lambda b, st, ss: 0 * ss),
@@ -125,7 +148,19 @@ DDPM = Exercise(
         Mistake(
             _like_posterior(mean=lambda x, data, a, b, st, as_, ss: (a * ss * x + as_ * b * data) / st),
             "The mean's weights have squares: a σ_s²/σ_t² and α_s b/σ_t².",
-            also=(_like_posterior(mean=lambda x, data, a, b, st, as_, ss: a * ss**2 * x + as_ * b * data),),
+            also=(
+                _like_posterior(mean=lambda x, data, a, b, st, as_, ss: a * ss**2 * x + as_ * b * data),
+                _like_posterior(mean=lambda x, data, a, b, st, as_, ss: (a * ss**2 * x + as_ * b * data) / st),
+                _like_posterior(mean=lambda x, data, a, b, st, as_, ss: a * ss / st * x + as_ * b / st**2 * data),
+                _like_posterior(mean=lambda x, data, a, b, st, as_, ss: (a * ss / st) ** 2 * x + as_ * b / st**2 * data),
+                _like_posterior(mean=lambda x, data, a, b, st, as_, ss: a * ss**2 / st**2 * x + as_ * b / st * data),
+            ),
+        ),
+        Mistake(
+            lambda x, data, fresh, at, st, as_, ss: (
+                ddpm_step(x, data, fresh, at, st, as_, ss) + (at - as_) * (st**2 - (at / as_) ** 2 * ss**2) / st**2 * data
+            ),
+            "The data's weight has α_s, the factor of the time where the step ends: α_s b/σ_t².",
         ),
         Mistake(
             _like_posterior(b=lambda a, st, ss: st**2 - ss**2),
@@ -135,10 +170,19 @@ DDPM = Exercise(
         Mistake(
             _like_posterior(a=lambda at, as_: as_ / at),
             "a is upside down: from s to t the data shrink from α_s to α_t, so a = α_t/α_s, less than one.",
+            also=(_upside_down,),
+        ),
+        Mistake(
+            lambda x, data, fresh, at, st, as_, ss: ddpm_step(x, data, fresh, as_, ss, at, st),
+            "s and t are exchanged: t is the time of x, the noisier one, and a = α_t/α_s.",
         ),
         Mistake(
             _like_posterior(a=lambda at, as_: (at / as_) ** 2),
             "a = α_t/α_s, no square: the α are factors, not variances.",
+        ),
+        Mistake(
+            _like_posterior(a=lambda at, as_: (at / as_).sqrt()),
+            "a = α_t/α_s, no root. (What DDPM's paper calls ᾱ is our α².)",
         ),
         Mistake(
             lambda x, data, fresh, at, st, as_, ss: ddpm_step(x, data, torch.randn_like(x), at, st, as_, ss),
@@ -240,6 +284,38 @@ DDIM = Exercise(
         Mistake(
             lambda x, noise, at, st, as_, ss: as_ * (x - st * noise) / at + ss**2 * noise,
             "The noise has the factor σ_s, not σ_s².",
+        ),
+        Mistake(
+            lambda x, noise, at, st, as_, ss: as_ * (x - ss * noise) / at + ss * noise,
+            "x is x_t, and in it stands σ_t · noise: the data are (x − σ_t · noise)/α_t.",
+            also=(lambda x, noise, at, st, as_, ss: as_ * (x - noise) / at + ss * noise,),
+        ),
+        Mistake(
+            lambda x, noise, at, st, as_, ss: as_ * x + ss * noise,
+            "x is x_t, not the data: first take its noise out, (x − σ_t · noise)/α_t.",
+        ),
+        Mistake(
+            lambda x, noise, at, st, as_, ss: ss * (x - st * noise) / at + as_ * noise,
+            "α and σ are exchanged: α_s belongs to the data, σ_s to the noise.",
+        ),
+        Mistake(
+            lambda x, noise, at, st, as_, ss: x / at + (ss / as_ - st / at) * noise,
+            "Euler's step leads to x_s/α_s: multiply by α_s.",
+            also=(lambda x, noise, at, st, as_, ss: at * (x / at + (ss / as_ - st / at) * noise),),
+        ),
+        Mistake(
+            lambda x, noise, at, st, as_, ss: as_ * (x / at - (ss / as_ - st / at) * noise),
+            "The step goes from σ_t/α_t to σ_s/α_s, so its length, σ_s/α_s − σ_t/α_t, is added with its sign.",
+        ),
+        Mistake(
+            lambda x, noise, at, st, as_, ss: (
+                as_.sqrt() * (x - (1 - at).sqrt() * noise) / at.sqrt() + (1 - as_).sqrt() * noise
+            ),
+            "No roots: our α and σ multiply data and noise as they are. (What DDPM's paper calls ᾱ is our α².)",
+        ),
+        Mistake(
+            lambda x, noise, at, st, as_, ss: ddpm_step(x, (x - st * noise) / at, 0 * x, at, st, as_, ss),
+            "This is DDPM's mean, without its fresh noise: too little noise is left. DDIM mixes predicted data and predicted noise anew.",
         ),
     ),
     alternatives=(

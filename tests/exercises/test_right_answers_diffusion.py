@@ -117,6 +117,7 @@ RIGHT = {
             (noise - predict(schedule.noised(data, noise, t), t)).flatten(1).pow(2).mean(dim=1).mean()
         ),
         lambda f, data, noise, t, s: torch.nn.MSELoss()(f(s.noised(data, noise, t), t), noise),
+        lambda f, data, noise, t, s: F.mse_loss(f(x=s.noised(data, noise, t), t=t), noise),
     ],
     "score": [
         score_by_density,
@@ -140,6 +141,7 @@ RIGHT = {
     "guidance": [
         guided_by_difference,
         lambda f, x, t, y, w: f(x, t, None) + (1 + w) * (f(x, t, y) - f(x, t, None)),
+        lambda f, x, t, y, w: (1 + w) * f(x, t, y=y) - w * f(x, t, y=None),
         lambda f, x, t, y, w: samplers.guided(lambda x, t: f(x, t, y), lambda x, t: f(x, t, None), w)(x, t),
     ],
     "spacing": [
@@ -202,6 +204,36 @@ def test_a_plausible_wrong_answer_does_not_pass(name, index):
     result = judge(EXERCISES[f"diffusion/{name}"], WRONG[name][index])
     assert result.status == "wrong"
     assert result.message
+
+
+SAID = [  # answers as learners write them, not as the known mistakes are made, and what they must be told
+    ("noising", lambda d, n, a, s: noised_by_indexing(d, n, a, (1 - a).sqrt()), "α² + σ² = 1"),
+    ("noising", lambda d, n, a, s: noised_by_indexing(d, n, a, s**2), "factors are α and σ"),
+    ("noising", lambda d, n, a, s: torch.clip(noised_by_loop(d, n, a, s), -1, 1), "cut off"),
+    ("loss", lambda f, d, n, t, s: F.mse_loss(f(s.noised(d, n, t), s.sigma(t)), n), "time t itself"),
+    ("loss", lambda f, d, n, t, s: F.mse_loss(f(s.noised(d, torch.randn_like(d), t), t), n), "other noise"),
+    ("loss", lambda f, d, n, t, s: F.mse_loss(f(s.alpha(t) * d + s.sigma(t) * n, t), n), "let your `noised` mix"),
+    ("score", lambda n, x, a, s: (x - s * n / a, -n / s), "brackets"),
+    ("score", lambda n, x, a, s: ((x - s * n) / a, -x / s**2), "noise around 0"),
+    ("score", lambda n, x, a, s: ((x - (1 - a) ** 0.5 * n) / a**0.5, -n / s), "No roots"),
+    ("ddpm", lambda x, d, f, at, st, as_, ss: ddpm_by_bayes(x, d, -f, at, st, as_, ss), "compares numbers"),
+    ("ddpm", lambda x, d, f, at, st, as_, ss: ddpm_by_betas(x, d, f, as_, ss, at, st), "exchanged"),
+    ("ddim", lambda x, n, at, st, as_, ss: ddim_as_euler(x, n, at, st, as_, ss) / as_, "multiply by α_s"),
+    ("ddim", lambda x, n, at, st, as_, ss: as_ * ((x - ss * n) / at) + ss * n, "x is x_t"),
+    ("guidance", lambda f, x, t, y, w: (1 + w) * f(x, t, y) - w * f(x, t, torch.full_like(y, -1)), "None hides"),
+    ("spacing", lambda sc, steps, last: torch.linspace(sc.log_snr(1.0), sc.log_snr(last), steps), "takes a tensor"),
+    ("spacing", lambda sc, steps, last: samplers.time_grid(sc, steps - 1, "log-snr", last), "One time is missing"),
+    ("bug", lambda f, sc, x, times, fresh: bug_by_the_package(f, sc, x, times, 0 * fresh), "fresh noise was right"),
+    ("bug", lambda f, sc, x, times, fresh: last(samplers.ddim(f, sc, x, times)), "DDIM"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("index", range(len(SAID)))
+def test_a_wrong_answer_as_a_learner_writes_it_meets_the_message_that_helps(index):
+    name, answer, words = SAID[index]
+    result = judge(EXERCISES[f"diffusion/{name}"], answer)
+    assert result.status == "wrong"
+    assert words in result.message
 
 
 def last(states):
