@@ -15,8 +15,9 @@ def compose(a, b, weight):
 
 
 def _draw_pair(generator):
-    """Two energies at eight places, and a weight well below one."""
+    """Two energies at eight places, the last of them far from everything, and a weight well below one."""
     a, b = (2 * torch.randn(8, generator=generator) for _ in range(2))
+    a[7], b[7] = a[7] + 130, b[7] + 128
     return a, b, 0.3 + 0.3 * float(torch.rand((), generator=generator))
 
 
@@ -75,6 +76,56 @@ COMPOSE = Exercise(
             "The smaller of the two is a *hard* or. Where both are likely the densities add up: −log(exp(−a) + exp(−b)).",
         ),
         Mistake(
+            _like_composition(either=lambda a, b: -((-a).exp() + (-b).exp()).log()),
+            "*Or*: right where energies are small; but far out exp(−130) rounds to 0, whose log is −∞, and walkers there would not find "
+            "home. torch.logaddexp(-a, -b) is the same log, computed safely.",
+            also=(
+                lambda a, b, weight: (
+                    -((-a).exp() * (-b).exp()).log(),
+                    -((-a).exp() + (-b).exp()).log(),
+                    -((-a).exp() / (-b).exp() ** weight).log(),
+                ),
+            ),
+        ),
+        Mistake(
+            _like_composition(either=lambda a, b: -0.5 * torch.logaddexp(-a, -b)),
+            "*Or*: half of a density adds a constant, ln 2, to its energy; it does not halve the energy. Leave the half out.",
+        ),
+        Mistake(
+            lambda a, b, weight: (
+                a + b,
+                -torch.logaddexp(math.log(weight) - a, math.log(1 - weight) - b),
+                a - weight * b,
+            ),
+            "*Or*: both with the same weight here; `weight` is for *but not* alone.",
+            also=(
+                lambda a, b, weight: (
+                    a + b,
+                    -torch.logaddexp(math.log(1 - weight) - a, math.log(weight) - b),
+                    a - weight * b,
+                ),
+            ),
+        ),
+        Mistake(
+            lambda a, b, weight: (a + weight * b, -torch.logaddexp(-a, -b), a - weight * b),
+            "*And*: both count in full; `weight` is for *but not* alone.",
+        ),
+        Mistake(
+            lambda a, b, weight: ((-a - b).exp(), (-a).exp() + (-b).exp(), (weight * b - a).exp()),
+            "These are the three densities; an energy is −log of a density.",
+            also=(
+                lambda a, b, weight: (
+                    (-a).exp() * (-b).exp(),
+                    (-a).exp() + (-b).exp(),
+                    (-a).exp() / (-b).exp() ** weight,
+                ),
+            ),
+        ),
+        Mistake(
+            lambda a, b, weight: (-a - b, torch.logaddexp(-a, -b), weight * b - a),
+            "These are the logarithms of the three densities; energies are *minus* that.",
+        ),
+        Mistake(
             _like_composition(either=lambda a, b: (-a).exp() + (-b).exp()),
             "*Or*: these are the densities' sum; its energy is −log of it.",
         ),
@@ -104,6 +155,11 @@ COMPOSE = Exercise(
             ),
         ),
         Mistake(
+            _like_composition(but=lambda a, b, w: a - b**w),
+            "*But not*: it is the density that has the power; the log of p_b to the power w is w · log p_b, so its energy is weight · b.",
+            also=(_like_composition(but=lambda a, b, w: a / b**w), _like_composition(but=lambda a, b, w: a / (w * b))),
+        ),
+        Mistake(
             _like_composition(but=lambda a, b, w: b - w * a),
             "*But not*: a and b are exchanged. a is what we want, b what shall not be.",
         ),
@@ -127,7 +183,7 @@ COMPOSE = Exercise(
             torch.minimum(a, b) - torch.log1p((-(a - b).abs()).exp()),
             -weight * b + a,
         ],
-        lambda a, b, weight: (a + b, -((-a).exp() + (-b).exp()).log(), a - weight * b),
+        lambda a, b, weight: (a + b, b - torch.nn.functional.softplus(b - a), a - weight * b),
     ),
 )
 
@@ -140,9 +196,9 @@ def strangeness(logits):
 
 
 def _draw_logits(generator):
-    """Seven rows of five logits; to two of them something is added, which a softmax does not feel."""
+    """Seven rows of five logits; to some of them something is added, which a softmax does not feel."""
     logits = 2 * torch.randn(7, 5, generator=generator)
-    return logits + torch.tensor([0.0, 6.0, -5.0, 0.0, 0.0, 2.0, 0.0])[:, None]
+    return logits + torch.tensor([0.0, 6.0, -5.0, 0.0, 110.0, 2.0, -120.0])[:, None]
 
 
 def _like_strangeness(energy=lambda f: -f.logsumexp(-1), unsure=lambda f: -f.softmax(-1).amax(-1)):
@@ -175,6 +231,30 @@ STRANGE = Exercise(
                 _like_strangeness(energy=lambda f: -f.softmax(-1).logsumexp(-1)),
                 _like_strangeness(energy=lambda f: -f.softmax(-1).sum(-1).log()),
             ),
+        ),
+        Mistake(
+            _like_strangeness(energy=lambda f: -f.exp().sum(-1).log()),
+            "Right for logits of moderate size; but exp(110) overflows, and exp(−120) rounds to 0. logsumexp(-1) is the same, computed safely.",
+            also=(
+                lambda logits: (-logits.exp().sum(-1).log(), -(logits.exp() / logits.exp().sum(-1, True)).amax(-1)),
+            ),
+        ),
+        Mistake(
+            _like_strangeness(unsure=lambda f: -(f.exp() / f.exp().sum(-1, True)).amax(-1)),
+            "The second divides by a sum that overflows for large logits: logits.softmax(-1) is the same, computed safely.",
+        ),
+        Mistake(
+            _like_strangeness(energy=lambda f: math.log(f.shape[-1]) - f.logsumexp(-1)),
+            "A sum over the classes, not a mean: no division by their number.",
+        ),
+        Mistake(
+            _like_strangeness(unsure=lambda f: -f.sigmoid().amax(-1)),
+            "Softmax, not sigmoid: p(y|x) are probabilities of classes that exclude each other, and add up to 1.",
+        ),
+        Mistake(
+            _like_strangeness(unsure=lambda f: -f.softmax(-1).amin(-1)),
+            "The *largest* of the probabilities, amax: how sure the classifier is of its favorite.",
+            also=(_like_strangeness(unsure=lambda f: f.softmax(-1).amin(-1)),),
         ),
         Mistake(
             _like_strangeness(energy=lambda f: -f.amax(-1)),
@@ -242,7 +322,7 @@ STRANGE = Exercise(
         ),
     ),
     alternatives=(
-        lambda logits: (-logits.exp().sum(1).log(), -torch.softmax(logits, dim=1).max(dim=1).values),
+        lambda logits: (-logits.logsumexp(dim=1), -torch.softmax(logits, dim=1).max(dim=1).values),
         lambda logits: [-torch.logsumexp(logits, 1), -logits.log_softmax(1).amax(1).exp()],
         lambda logits: (-logits.logsumexp(1), -(logits.amax(1) - logits.logsumexp(1)).exp()),
     ),

@@ -52,6 +52,18 @@ CONTRASTIVE = Exercise(
             also=(lambda positive, negative: (positive - negative).mean(),),
         ),
         Mistake(
+            lambda positive, negative: positive - negative.mean(),
+            "One number: the data's energies are averaged as well, positive.mean().",
+        ),
+        Mistake(
+            lambda positive, negative: positive.mean() - (-negative).exp().mean(),
+            "No exponentials: what the samples contribute is their mean *energy*, as it stands.",
+            also=(
+                lambda positive, negative: (-positive).exp().mean() - (-negative).exp().mean(),
+                lambda positive, negative: (-negative).exp().mean() - (-positive).exp().mean(),
+            ),
+        ),
+        Mistake(
             lambda positive, negative: positive.mean() + negative.exp().mean().log(),
             "Almost: log of a mean of exponentials would need samples of a fixed law. With the model's own samples it is their mean energy.",
             also=(
@@ -66,6 +78,7 @@ CONTRASTIVE = Exercise(
         Mistake(
             lambda positive, negative: (positive.mean() - negative.mean()).relu(),
             "Without a floor: a loss that stops at 0 stops learning wherever the data lie lower than the samples. It may be negative.",
+            also=(lambda positive, negative: (1 + positive.mean() - negative.mean()).relu(),),
         ),
         Mistake(
             lambda positive, negative: F.softplus(positive).mean() + F.softplus(-negative).mean(),
@@ -182,7 +195,15 @@ TETHER = Exercise(
         Mistake(
             _like_tether(lambda p, n, w: w * torch.cat([p, n]).square().mean()),
             "You averaged over data and samples together; take the mean square of each, and add the two.",
-            also=(_like_tether(lambda p, n, w: 0.5 * w * (p.square().mean() + n.square().mean())),),
+            also=(
+                _like_tether(lambda p, n, w: 0.5 * w * (p.square().mean() + n.square().mean())),
+                _like_tether(lambda p, n, w: 2 * w * torch.cat([p, n]).square().mean()),
+            ),
+        ),
+        Mistake(
+            _like_tether(lambda p, n, w: w * (p.var() + n.var())),
+            "A variance does not see a constant that is added to every energy, so all of them can still drift away: squares of the energies themselves.",
+            also=(_like_tether(lambda p, n, w: w * (p.var(correction=0) + n.var(correction=0))),),
         ),
         Mistake(
             _like_tether(lambda p, n, w: w * p.square().mean() + n.square().mean()),
@@ -230,6 +251,12 @@ def _draw_chains(generator):
 
 def _starts_by_loop(kept, fresh, uniform, restart):
     return torch.stack([fresh[i] if u < restart else kept[i] for i, u in enumerate(uniform)])
+
+
+def _packed(kept, fresh, uniform, restart):
+    again, start = uniform < restart, kept.clone()
+    start[again] = fresh[: int(again.sum())]
+    return start
 
 
 REPLAY = Exercise(
@@ -291,6 +318,18 @@ REPLAY = Exercise(
             lambda kept, fresh, uniform, restart: kept[uniform >= restart],
             "Some chains are gone: those that start anew take their rows from `fresh`.",
             also=(lambda kept, fresh, uniform, restart: fresh[uniform < restart],),
+        ),
+        Mistake(
+            lambda kept, fresh, uniform, restart: torch.where((torch.rand(len(kept)) < restart)[:, None], fresh, kept),
+            "You drew random numbers of your own; `uniform` holds them already, one for each chain.",
+        ),
+        Mistake(
+            _packed,
+            "A chain that starts anew takes *its own* row of `fresh`: fresh[again], not the first rows.",
+        ),
+        Mistake(
+            lambda kept, fresh, uniform, restart: fresh if uniform < restart else kept,
+            "`if` asks one question, and there is one for each chain: torch.where answers all of them.",
         ),
         Mistake(
             lambda kept, fresh, uniform, restart: kept + (uniform < restart)[:, None] * fresh,

@@ -88,6 +88,26 @@ DENOISING = Exercise(
         Mistake(
             _like_denoising(_right, at=lambda x, noise, std: x + noise),
             "The noise that is added has standard deviation std: x + std · noise.",
+            also=(
+                _like_denoising(_right, at=lambda x, noise, std: x + std**0.5 * noise),
+                _like_denoising(_right, at=lambda x, noise, std: x + std**2 * noise),
+            ),
+        ),
+        Mistake(
+            _like_denoising(_right, at=lambda x, noise, std: x - std * noise),
+            "The point is at x + std · noise. With a minus there, slope and noise point opposite ways.",
+        ),
+        Mistake(
+            lambda slope, x, noise, std: denoising_loss(slope, x, torch.randn_like(x), std),
+            "You drew noise of your own; use the one that is handed to you, so that numbers can be compared.",
+        ),
+        Mistake(
+            lambda slope, x, noise, std: 0.5 * _right(slope(x + std * noise), noise, std).sum(1).square(),
+            "Square every entry first, then sum: ‖a‖² = Σ aᵢ², not (Σ aᵢ)².",
+        ),
+        Mistake(
+            _like_denoising(_right, reduced=lambda squares: 0.5 * squares.sum(0)),
+            "You summed over the examples; sum over the entries of each, .sum(1).",
         ),
         Mistake(
             _like_denoising(_right, reduced=lambda squares: squares.sum(1)),
@@ -144,14 +164,35 @@ def noise_contrastive_loss(data_energy, data_log_q, noise_energy, noise_log_q):
 
 
 def _draw_contrast(generator):
-    """Energies, and log q, of seven data points and of seven noise points."""
-    return tuple(2 * torch.randn(7, generator=generator) + shift for shift in (0.5, -2.0, 2.5, -1.0))
+    """Energies, and log q, of seven data points and of seven noise points; of each a classifier is wrong about one, and sure."""
+    drawn = [2 * torch.randn(7, generator=generator) + shift for shift in (0.5, -2.0, 2.5, -1.0)]
+    drawn[0][0], drawn[2][0] = 115.0, -115.0
+    return tuple(drawn)
 
 
 def _like_contrast(ratio=lambda e, q: -e - q, at_data=lambda h: F.softplus(-h), at_noise=F.softplus, join=None):
     """Another log-odds h of being data, another cost at data or at noise, another way to join the two."""
     join = join or (lambda a, b: a.mean() + b.mean())
     return lambda de, dq, ne, nq: join(at_data(ratio(de, dq)), at_noise(ratio(ne, nq)))
+
+
+def _with_log_q(at_data, at_noise):
+    """log q taken in at the data or at the noise alone."""
+    return lambda de, dq, ne, nq: F.softplus(de + at_data * dq).mean() + F.softplus(-ne - at_noise * nq).mean()
+
+
+def _by_ratios(data_energy, data_log_q, noise_energy, noise_log_q):
+    """p / (p + q) with the densities themselves."""
+    of_data = (-data_energy).exp() / ((-data_energy).exp() + data_log_q.exp())
+    of_noise = noise_log_q.exp() / ((-noise_energy).exp() + noise_log_q.exp())
+    return -of_data.log().mean() - of_noise.log().mean()
+
+
+def _by_differences(data_energy, data_log_q, noise_energy, noise_log_q):
+    """The same, with 1 − p / (p + q) at the noise."""
+    of_data = (-data_energy).exp() / ((-data_energy).exp() + data_log_q.exp())
+    of_noise = (-noise_energy).exp() / ((-noise_energy).exp() + noise_log_q.exp())
+    return -of_data.log().mean() - (1 - of_noise).log().mean()
 
 
 def _by_cross_entropy(data_energy, data_log_q, noise_energy, noise_log_q):
@@ -227,6 +268,46 @@ NOISE_CONTRAST = Exercise(
             _like_contrast(at_data=lambda h: -h.sigmoid(), at_noise=lambda h: -(-h).sigmoid()),
             "These are probabilities; the cost is minus their *logarithm*: softplus(−h) and softplus(h).",
             also=(_like_contrast(at_data=lambda h: 1 - h.sigmoid(), at_noise=lambda h: h.sigmoid()),),
+        ),
+        Mistake(
+            _like_contrast(at_data=lambda h: -h.sigmoid().log(), at_noise=lambda h: -(1 - h.sigmoid()).log()),
+            "Right for small h; but where h is large, of either sign, sigmoid rounds to 0 or 1, and the log of 0 is −∞. F.softplus is the same, "
+            "computed safely.",
+            also=(
+                _like_contrast(at_data=lambda h: -h.sigmoid().log(), at_noise=lambda h: -(-h).sigmoid().log()),
+                _like_contrast(at_data=lambda h: (1 + (-h).exp()).log(), at_noise=lambda h: (1 + h.exp()).log()),
+                _like_contrast(at_data=lambda h: -h.sigmoid().log()),
+                _like_contrast(at_noise=lambda h: -(1 - h.sigmoid()).log()),
+                _by_ratios,
+                _by_differences,
+            ),
+        ),
+        Mistake(
+            _like_contrast(
+                at_data=lambda h: -(h.sigmoid() + 1e-8).log(), at_noise=lambda h: -(1 - h.sigmoid() + 1e-8).log()
+            ),
+            "The small number under the logarithm hides that sigmoid has rounded to 0 or 1: where the classifier is most wrong, it now learns "
+            "nothing. F.softplus needs no such floor.",
+            also=tuple(
+                _like_contrast(
+                    at_data=lambda h, least=least: -h.sigmoid().clamp_min(least).log(),
+                    at_noise=lambda h, least=least: -(1 - h.sigmoid()).clamp_min(least).log(),
+                )
+                for least in (1e-12, 1e-10, 1e-8, 1e-7, 1e-6)
+            ),
+        ),
+        Mistake(
+            _with_log_q(1, 0),
+            "log q belongs to h at the noise, too: the same h = −E − log q in both places.",
+        ),
+        Mistake(
+            _with_log_q(0, 1),
+            "log q belongs to h at the data, too: the same h = −E − log q in both places.",
+        ),
+        Mistake(
+            _like_contrast(ratio=lambda e, q: -e - q.exp()),
+            "log q is a logarithm already, and h is a difference of logarithms: −E − log q, without exp.",
+            also=(_like_contrast(ratio=lambda e, q: -e / q),),
         ),
         Mistake(
             _like_contrast(join=lambda a, b: a + b),

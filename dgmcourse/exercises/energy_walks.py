@@ -75,6 +75,10 @@ LANGEVIN = Exercise(
             "This is a right Langevin step, but of size 2ε: the other way to write it. Here it is −½ε ∇E + √ε · noise.",
         ),
         Mistake(
+            lambda x, slope, step_size, noise: x - 0.5 * step_size**2 * slope(x) + step_size * noise,
+            "This is a right Langevin step, but of size ε²: some papers call the noise's factor ε. Here it is −½ε ∇E + √ε · noise.",
+        ),
+        Mistake(
             _like_step(shaken=lambda e: (2 * e) ** 0.5),
             "√(2ε) goes with ε ∇E, the other way to write it. Beside ½ε ∇E stands √ε; yours samples exp(−E/2), twice as hot.",
         ),
@@ -174,6 +178,12 @@ def _uphill(x, proposal, energy, slope, step_size):
     return energy(x) - energy(proposal) + (forth - back) / (2 * step_size)
 
 
+def _whole_drift(x, proposal, energy, slope, step_size):
+    forth = (proposal - x + step_size * slope(x)).square().sum(1)
+    back = (x - proposal + step_size * slope(proposal)).square().sum(1)
+    return energy(x) - energy(proposal) + (forth - back) / (2 * step_size)
+
+
 def _no_drift(x, proposal, energy, slope, step_size):
     forth, back = (proposal - x).square().sum(1), (x - proposal).square().sum(1)
     return energy(x) - energy(proposal) + (forth - back) / (2 * step_size)
@@ -240,6 +250,7 @@ BUG = Exercise(
                 _like_acceptance(lambda gain, forth, back, e: gain + (forth - back).sum(1) / e),
                 _like_acceptance(lambda gain, forth, back, e: gain + (forth - back).sum(1) / (2 * e**2)),
                 _like_acceptance(lambda gain, forth, back, e: gain + (forth - back).sum(1)),
+                _like_acceptance(lambda gain, forth, back, e: gain + (forth - back).sum(1) / (2 * e**4)),
             ),
         ),
         Mistake(
@@ -249,6 +260,25 @@ BUG = Exercise(
         Mistake(
             _like_acceptance(lambda gain, forth, back, e: gain[:, None] + (forth - back) / (2 * e)),
             "The squares must be summed over the entries of x: one number for each walker, .sum(1).",
+            also=(_like_acceptance(lambda gain, forth, back, e: gain + (forth - back) / (2 * e)),),
+        ),
+        Mistake(
+            _like_acceptance(lambda gain, forth, back, e: gain + (forth - back).sum() / (2 * e)),
+            "You summed over the walkers as well: each has its own ratio. Sum over the entries of x alone, .sum(1).",
+        ),
+        Mistake(
+            _like_acceptance(lambda gain, forth, back, e: (forth - back).sum(1) / (2 * e)),
+            "Now the energies are missing: ln r = E(x) − E(x′) + log q(back) − log q(forth).",
+        ),
+        Mistake(
+            _like_acceptance(
+                lambda gain, forth, back, e: gain + (-back.sum(1) / (2 * e)).exp() - (-forth.sum(1) / (2 * e)).exp()
+            ),
+            "ln r adds the *logarithms* of q: −‖…‖² / 2ε as it stands, without exp.",
+        ),
+        Mistake(
+            _whole_drift,
+            "A proposal's center is x − ½ε slope(x): a half is missing before the slopes.",
         ),
         Mistake(
             _same_slope,

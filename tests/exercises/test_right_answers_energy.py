@@ -64,9 +64,9 @@ def contrast_by_bernoulli(data_energy, data_log_q, noise_energy, noise_log_q):
     return -(at_data.mean() + at_noise.mean())
 
 
-def compose_by_densities(a, b, weight):
-    p, q = (-a).exp(), (-b).exp()
-    return -(p * q).log(), -(p + q).log(), -(p / q**weight).log()
+def compose_by_smaller_ones(a, b, weight):
+    least = torch.minimum(a, b)
+    return a + b, least - ((least - a).exp() + (least - b).exp()).log(), a - weight * b
 
 
 RIGHT = {
@@ -96,12 +96,12 @@ RIGHT = {
     ],
     "nce": [
         contrast_by_bernoulli,
-        lambda de, dq, ne, nq: -((-de - dq).sigmoid().log().mean() + (1 - (-ne - nq).sigmoid()).log().mean()),
-        lambda de, dq, ne, nq: (1 + (de + dq).exp()).log().mean() + (1 + (-ne - nq).exp()).log().mean(),
+        lambda de, dq, ne, nq: (torch.logaddexp(-de, dq) + de).mean() + (torch.logaddexp(-ne, nq) - nq).mean(),
+        lambda de, dq, ne, nq: -torch.cat([F.logsigmoid(-de - dq), F.logsigmoid(ne + nq)]).sum() / len(de),
     ],
-    "compose": [compose_by_densities],
+    "compose": [compose_by_smaller_ones],
     "strange": [
-        lambda logits: (-logits.exp().sum(-1).log(), -logits.softmax(1).max(1)[0]),
+        lambda logits: (torch.log_softmax(logits, 1)[:, 0] - logits[:, 0], -logits.softmax(1).max(1)[0]),
         lambda logits: (-torch.logsumexp(logits, dim=-1), (-logits.softmax(-1)).amin(-1)),
     ],
 }
