@@ -23,6 +23,7 @@ from .likelihood import (
     linear_gaussian_log_prob,
 )
 from .nearest import nearest_distance
+from .neighbors import ManifoldScores, manifold_scores, neighbor_radii
 from .outliers import auroc, outlier_aurocs, strange_images
 from .representation import knn_probe, linear_probe
 from .supervised import error_of_border, learning_curves, logistic_regression
@@ -33,6 +34,7 @@ __all__ = [
     "DigitClassifier",
     "Estimate",
     "FrechetCurve",
+    "ManifoldScores",
     "ModeCoverage",
     "abilities",
     "annealed_average_log_prob",
@@ -57,12 +59,14 @@ __all__ = [
     "linear_gaussian_log_prob",
     "linear_probe",
     "logistic_regression",
+    "manifold_scores",
     "median_bandwidth",
     "mmd",
     "mode_coverage",
     "mutual_information",
     "mutual_information_gap",
     "nearest_distance",
+    "neighbor_radii",
     "outlier_aurocs",
     "sap_score",
     "strange_images",
