@@ -27,6 +27,7 @@ from .neighbors import ManifoldScores, manifold_scores, neighbor_radii
 from .outliers import auroc, outlier_aurocs, strange_images
 from .representation import knn_probe, linear_probe
 from .supervised import error_of_border, learning_curves, logistic_regression
+from .two_sample import TwoSampleTest, classifier_two_sample_test, permutation_test
 
 __all__ = [
     "DCI",
@@ -36,12 +37,14 @@ __all__ = [
     "FrechetCurve",
     "ManifoldScores",
     "ModeCoverage",
+    "TwoSampleTest",
     "abilities",
     "annealed_average_log_prob",
     "annealed_log_prob",
     "auroc",
     "average_log_prob",
     "bracket",
+    "classifier_two_sample_test",
     "course_classifier",
     "course_features",
     "dci",
@@ -68,6 +71,7 @@ __all__ = [
     "nearest_distance",
     "neighbor_radii",
     "outlier_aurocs",
+    "permutation_test",
     "sap_score",
     "strange_images",
     "train_classifier",
