@@ -22,9 +22,11 @@ from .likelihood import (
     integrated_log_prob,
     linear_gaussian_log_prob,
 )
+from .memorization import MemorizationTest, memorization_test
 from .nearest import nearest_distance
 from .neighbors import ManifoldScores, manifold_scores, neighbor_radii
 from .outliers import auroc, outlier_aurocs, strange_images
+from .recognition import inception_style_score
 from .representation import knn_probe, linear_probe
 from .supervised import error_of_border, learning_curves, logistic_regression
 from .two_sample import TwoSampleTest, classifier_two_sample_test, permutation_test
@@ -36,6 +38,7 @@ __all__ = [
     "Estimate",
     "FrechetCurve",
     "ManifoldScores",
+    "MemorizationTest",
     "ModeCoverage",
     "TwoSampleTest",
     "abilities",
@@ -55,6 +58,7 @@ __all__ = [
     "gaussian_frechet_distance",
     "grid_posterior",
     "importance_weighted_log_prob",
+    "inception_style_score",
     "integrated_log_prob",
     "kernel_distance",
     "knn_probe",
@@ -64,6 +68,7 @@ __all__ = [
     "logistic_regression",
     "manifold_scores",
     "median_bandwidth",
+    "memorization_test",
     "mmd",
     "mode_coverage",
     "mutual_information",
