@@ -116,6 +116,25 @@ def evaluate(
     typer.echo(evaluate(folder, device=device))
 
 
+@app.command()
+def results(
+    measure: Annotated[
+        bool, typer.Option("--measure", help="First compare samples of models without such numbers with real images.")
+    ] = False,
+    again: Annotated[bool, typer.Option("--again", help="Measure those with numbers again.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Where to write; RESULTS.md of the checkout by default.")] = None,
+) -> None:
+    """Write RESULTS.md from the cards of the zoo."""
+    from .results import FILE, write
+
+    if measure or again:
+        from .recipes.yardstick import measure as measure_all
+
+        for name in measure_all(again):
+            typer.echo(f"measured {name}")
+    typer.echo(write(out or FILE))
+
+
 def main() -> None:
     """Run one command. An error is one sentence on stderr and exit code 1; DGMCOURSE_DEBUG=1 shows where it arose."""
     for stream in (sys.stdout, sys.stderr):

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 import dgmcourse.__main__ as cli
 from dgmcourse.doctor import Check
 
-COMMANDS = ("start", "doctor", "notebooks", "assignment", "recipes", "train", "evaluate")
+COMMANDS = ("start", "doctor", "notebooks", "assignment", "recipes", "train", "evaluate", "results")
 
 
 def call(monkeypatch, capsys, *arguments: str) -> tuple[int, str, str]:
@@ -99,6 +99,7 @@ def test_a_console_that_has_no_tick_gets_question_marks(tmp_path):
             (("04", Path("cs")), {"force": True}),
         ),
         (["recipes"], "dgmcourse.recipes.table", ((), {})),
+        (["results", "--out", "x.md"], "dgmcourse.results.write", ((Path("x.md"),), {})),
         (
             ["evaluate", "runs/x", "--device", "cpu"],
             "dgmcourse.recipes.evaluate",

@@ -39,12 +39,25 @@ class Card:
     parameters: int = 0
     versions: dict[str, str] = field(default_factory=dict)
     date: str = ""
+    yardstick: dict = field(default_factory=dict)  # how its samples compare with real images, see `recipes.yardstick`
+
+    @staticmethod
+    def read(folder: str | Path) -> "Card":
+        """The card in a folder.
+
+        Raises:
+            FileNotFoundError: there is none.
+        """
+        path = Path(folder) / "card.json"
+        if not path.is_file():
+            raise FileNotFoundError(f"{folder} holds no card.json; give a folder written by `dgmcourse train`")
+        return Card(**json.loads(path.read_text(encoding="utf-8")))
 
     def __str__(self):
         lines = [f"{self.recipe}: {self.about}"]
         for name, n in self.numbers.items():
             lines.append(
-                f"  {name}: {_number(n)} ± {n['standard_error']:.2f} {n.get('unit', 'nats')} ({n['count']:,} images)"
+                f"  {name}: {shown(n)} ± {n['standard_error']:.2f} {n.get('unit', 'nats')} ({n['count']:,} images)"
             )
         lines += [f"  {p['quantity']} of {p['model']}: {p['value']} ({p['source']})" for p in self.published]
         lines.append(
@@ -55,11 +68,12 @@ class Card:
     def write(self, folder: Path) -> None:
         """Put card.json into a folder, replacing an old one whole."""
         partial = folder / f"card.json.{os.getpid()}.partial"
-        partial.write_text(json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        known = {name: value for name, value in asdict(self).items() if name != "yardstick" or value}
+        partial.write_text(json.dumps(known, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         os.replace(partial, folder / "card.json")
 
 
-def _number(entry: dict) -> str:
+def shown(entry: dict) -> str:
     """A card's number with its kind: "≥ -88.50"."""
     return f"{entry['kind']} {entry['value']:.2f}".strip()
 
@@ -158,7 +172,7 @@ def _card(recipe: Recipe, model: Saved, data: Dataset) -> Card:
         },
         published=[asdict(figure) for figure in recipe.published],
         evaluation_seconds=round(time.perf_counter() - started, 1),
-        hardware=_hardware(model.device),
+        hardware=hardware(model.device),
         seed=recipe.seed,
         parameters=sum(p.numel() for p in model.parameters()),
         versions={"torch": torch.__version__, "python": platform.python_version()},
@@ -166,7 +180,7 @@ def _card(recipe: Recipe, model: Saved, data: Dataset) -> Card:
     )
 
 
-def _hardware(device: torch.device) -> str:
+def hardware(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     threads = torch.get_num_threads()
@@ -183,13 +197,10 @@ def evaluate(folder: str | Path, device: str = "auto") -> Card:
     Raises:
         FileNotFoundError: the folder holds no card or no model.
     """
-    path = Path(folder) / "card.json"
-    if not path.is_file():
-        raise FileNotFoundError(f"{folder} holds no card.json; give a folder written by `dgmcourse train`")
-    old = json.loads(path.read_text(encoding="utf-8"))
-    recipe = find(old["recipe"])
+    old = Card.read(folder)
+    recipe = find(old.recipe)
     card = _card(recipe, load_folder(folder).to(_found(device)), recipe.data())
-    card.steps, card.training_seconds, card.precision = old["steps"], old["training_seconds"], old["precision"]
+    card.steps, card.training_seconds, card.precision = old.steps, old.training_seconds, old.precision
     return card
 
 
@@ -200,15 +211,16 @@ def ship(folder: str | Path, name: str | None = None) -> Path:
     from ..zoo import HOME
 
     source = Path(folder)
-    card = json.loads((source / "card.json").read_text(encoding="utf-8"))
-    target = HOME / (name or card["recipe"])
+    card = Card.read(source)
+    target = HOME / (name or card.recipe)
     target.mkdir(exist_ok=True)
     weights = load_file(source / "model.safetensors")
     halves = {key: value.half() if value.is_floating_point() else value for key, value in weights.items()}
     save_file(halves, target / "model.safetensors")
     (target / "model.safetensors").chmod(0o644)  # it is written for its owner alone
     (target / "config.json").write_bytes((source / "config.json").read_bytes())
-    Card(**card | {"published": [asdict(figure) for figure in find(card["recipe"]).published]}).write(target)
+    card.published = [asdict(figure) for figure in find(card.recipe).published]
+    card.write(target)
     return target
 
 
@@ -222,7 +234,7 @@ def table() -> Table:
         result = "–"
         if recipe.name in shipped:
             numbers = zoo.card(recipe.name)["numbers"]
-            result = ", ".join(f"{name} {_number(n)} {n.get('unit', 'nats')}".strip() for name, n in numbers.items())
+            result = ", ".join(f"{name} {shown(n)} {n.get('unit', 'nats')}".strip() for name, n in numbers.items())
         published = "; ".join(f"{figure.value}" for figure in recipe.published) or "–"
         rows.append((recipe.name, f"≈ {recipe.minutes}", result, published, recipe.about))
     return Table(("recipe", "minutes", "result", "published", "what"), rows)
