@@ -9,6 +9,7 @@ import torch
 from prdc import compute_prdc
 
 from dgmcourse.evaluation import ManifoldScores, manifold_scores, neighbor_radii
+from dgmcourse.evaluation.neighbors import _Bounds
 
 
 def normal(n: int, d: int, seed: int) -> torch.Tensor:
@@ -104,6 +105,23 @@ def test_one_distribution_has_density_one_and_the_known_coverage():
     assert abs(density.mean() - 1) < 3 * density.std(ddof=1) / np.sqrt(20)
     exact = 1 - np.prod([(499 - i) / (999 - i) for i in range(5)])
     assert abs(coverage.mean() - exact) < 3 * coverage.std(ddof=1) / np.sqrt(20)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(("d", "shift", "width"), [(1, 0.0, 1.0), (200, 30.0, 1.0), (7, 0.0, 1e-4)])
+def test_bounds_of_distances_hold(dtype, d, shift, width):
+    """Below the exact squared distance, and not farther below than the error that is told; for points of all sizes."""
+    x = normal(150, d, 17) * torch.logspace(-3, 3, 150)[:, None].double() + shift
+    y = torch.cat([x[:70] + width * normal(70, d, 18), normal(40, d, 19)])
+    bounds = _Bounds(x, y, dtype, pad=16)
+    low = torch.cat([bounds.block(start, 64).clone() for start in range(0, 150, 64)]).double()
+    exact = (x[:, None] - y).square().sum(-1) / bounds.scale**2
+    assert low.shape == (150, 112)
+    assert float(low[:, 110:].min()) > 1e29
+    low = low[:, :110]
+    rounding = 1 + 1e-12  # of what is called exact
+    assert bool((low <= exact * rounding).all())
+    assert bool((exact <= (low + bounds.row_errors[:, None] + bounds.column_errors) * (1 + 2.0**-19)).all())
 
 
 def test_radii_are_sorted_distances():
