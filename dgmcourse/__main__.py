@@ -135,6 +135,22 @@ def results(
     typer.echo(write(out or FILE))
 
 
+@app.command()
+def arena(
+    budget: Annotated[float, typer.Option(min=0, help="Seconds of training for each entrant and seed.")] = 60,
+    seeds: Annotated[int, typer.Option(min=1, help="Runs of each entrant.")] = 3,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Matches at a time; one for each core by default.")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Only this entrant; may be given more than once.", metavar="NAME")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("runs/arena"),
+) -> None:
+    """Let every family learn the same digits for the same seconds, and judge all of them. Goes on if interrupted."""
+    from .arena import run
+
+    typer.echo(run(out, budget=budget, seeds=seeds, jobs=jobs, entrants=only))
+
+
 def main() -> None:
     """Run one command. An error is one sentence on stderr and exit code 1; DGMCOURSE_DEBUG=1 shows where it arose."""
     for stream in (sys.stdout, sys.stderr):

@@ -27,12 +27,16 @@ from .nearest import nearest_distance
 from .neighbors import ManifoldScores, manifold_scores, neighbor_radii
 from .outliers import auroc, outlier_aurocs, strange_images
 from .recognition import inception_style_score
+from .report import QUANTITIES, Quantity, Report, evaluate
 from .representation import knn_probe, linear_probe
+from .scoreboard import Scoreboard, places, scoreboard
+from .strongest import strongest_log_prob
 from .supervised import error_of_border, learning_curves, logistic_regression
 from .two_sample import TwoSampleTest, classifier_two_sample_test, permutation_test
 
 __all__ = [
     "DCI",
+    "QUANTITIES",
     "Bracket",
     "DigitClassifier",
     "Estimate",
@@ -40,6 +44,9 @@ __all__ = [
     "ManifoldScores",
     "MemorizationTest",
     "ModeCoverage",
+    "Quantity",
+    "Report",
+    "Scoreboard",
     "TwoSampleTest",
     "abilities",
     "annealed_average_log_prob",
@@ -52,6 +59,7 @@ __all__ = [
     "course_features",
     "dci",
     "error_of_border",
+    "evaluate",
     "expected_frechet_bias",
     "family_map",
     "frechet_distance",
@@ -77,8 +85,11 @@ __all__ = [
     "neighbor_radii",
     "outlier_aurocs",
     "permutation_test",
+    "places",
     "sap_score",
+    "scoreboard",
     "strange_images",
+    "strongest_log_prob",
     "train_classifier",
     "unbiased_frechet_distance",
 ]

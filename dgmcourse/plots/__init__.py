@@ -5,6 +5,7 @@ screen readers, GitHub and JupyterLab all keep. Colors are safe for color-blind 
 stand beside them.
 """
 
+from .arena import Contender, plot_clouds, plot_pareto
 from .boltzmann import plot_annealing, plot_filters, plot_states, plot_units
 from .bounds import plot_bounds, plot_posterior_on_grid, plot_rate_distortion, plot_rates
 from .curves import plot_curves, plot_history
@@ -28,6 +29,7 @@ __all__ = [
     "COLORS",
     "LINES",
     "MARKERS",
+    "Contender",
     "new_figure",
     "picture",
     "plot_annealing",
@@ -37,6 +39,7 @@ __all__ = [
     "plot_bridges",
     "plot_choices",
     "plot_class_maps",
+    "plot_clouds",
     "plot_codes",
     "plot_critic_fields",
     "plot_curves",
@@ -56,6 +59,7 @@ __all__ = [
     "plot_masks",
     "plot_mixtures",
     "plot_mode_shares",
+    "plot_pareto",
     "plot_paths",
     "plot_players",
     "plot_posterior_on_grid",

@@ -1,0 +1,269 @@
+"""One model's answers to all the questions of the yardstick: `evaluate(model, data)` makes a `Report`."""
+
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..core import GenerativeModel, Kind, Latent
+from ..data import Dataset
+from ..tables import Table
+from .classifier import DigitClassifier
+from .features import course_classifier, course_features
+from .frechet import frechet_distance
+from .kernels import kernel_distance, mmd
+from .likelihood import Estimate
+from .memorization import memorization_test
+from .neighbors import manifold_scores
+from .representation import linear_probe
+from .strongest import strongest_log_prob
+
+__all__ = ["QUANTITIES", "Quantity", "Report", "evaluate"]
+
+
+class Quantity(NamedTuple):
+    """A column of the yardstick.
+
+    Attributes:
+        name: what it is called.
+        better: "higher" or "lower"; "" where neither is better.
+        digits: after the point.
+        about: what it says, in a sentence.
+    """
+
+    name: str
+    better: str
+    digits: int
+    about: str
+
+
+QUANTITIES = {
+    quantity.name: quantity
+    for quantity in (
+        Quantity("log p(x)", "higher", 2, "nats per test example, as well as the family lets it be known"),
+        Quantity("log p(x|y)", "higher", 2, "nats per test example given its label: another question than log p(x)"),
+        Quantity("KL", "lower", 3, "nats from the truth, which is known: KL(truth ‖ model)"),
+        Quantity("Fréchet", "lower", 2, "Fréchet distance between samples and test examples in course features"),
+        Quantity("kernel", "lower", 4, "kernel distance between samples and test examples in course features"),
+        Quantity("MMD²", "lower", 5, "squared maximum mean discrepancy between samples and test examples"),
+        Quantity("precision", "higher", 2, "share of samples that lie among real examples"),
+        Quantity("recall", "higher", 2, "share of test examples that lie among samples"),
+        Quantity("density", "higher", 2, "how many real examples a sample has around it, 1 for real ones"),
+        Quantity("coverage", "higher", 2, "share of test examples with a sample in their neighborhood"),
+        Quantity("recognized", "higher", 3, "share of samples that the course's classifier is sure about (p > 0.9)"),
+        Quantity("as asked", "higher", 3, "share of samples that show the label asked for"),
+        Quantity("copied", "lower", 2, "estimated share of samples that are training examples, or nearly so"),
+        Quantity("copying z", "", 1, "below −3: samples lie nearer to training examples than fresh examples do"),
+        Quantity("probe", "higher", 3, "share of test labels that a linear classifier reads off the latent space"),
+        Quantity("ms/sample", "lower", 2, "milliseconds of computing for each of 1,000 samples drawn at once"),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a model is worth, by name of the quantity.
+
+    Attributes:
+        model: how the model is called.
+        data: how the data are called.
+        numbers: quantity -> estimate; only what could be measured.
+        notes: what could not, and why.
+        dim: number of entries of one discrete example, None for reals: for bits per dimension.
+    """
+
+    model: str
+    data: str
+    numbers: dict[str, Estimate]
+    notes: dict[str, str] = field(default_factory=dict)
+    dim: int | None = None
+
+    @property
+    def bits_per_dim(self) -> str:
+        """−log p(x) / (dim ln 2) with its kind: a lower bound of log p(x) bounds the bits from above. "" where unknown."""
+        found = self.numbers.get("log p(x)")
+        if found is None or self.dim is None or found.kind is Kind.UNNORMALIZED:
+            return ""
+        sign = {Kind.LOWER_BOUND: "≤"}.get(found.kind, str(found.kind))
+        return f"{sign} {-found.value / (self.dim * math.log(2)):.3f} bits/dim"
+
+    def table(self) -> Table:
+        """Quantity, number, meaning."""
+        rows = [(name, shown(name, number), QUANTITIES[name].about) for name, number in self.numbers.items()]
+        if self.bits_per_dim:
+            rows.insert(1, ("", self.bits_per_dim, "the same in bits per dimension"))
+        rows += [(name, "–", note) for name, note in self.notes.items()]
+        return Table(("quantity", "value", "what it says"), rows, f"{self.model} on {self.data}")
+
+    def __repr__(self):
+        return repr(self.table())
+
+    def _repr_html_(self):
+        return self.table()._repr_html_()
+
+    def to_json(self) -> str:
+        """As text that `from_json` reads."""
+        numbers = {name: {**number._asdict(), "kind": str(number.kind or "")} for name, number in self.numbers.items()}
+        known = {"model": self.model, "data": self.data, "numbers": numbers, "notes": self.notes, "dim": self.dim}
+        return json.dumps(known, indent=2, ensure_ascii=False)
+
+    @staticmethod
+    def from_json(text: str) -> "Report":
+        """The report that `to_json` wrote.
+
+        Raises:
+            ValueError: the text is no report.
+        """
+        try:
+            known = json.loads(text)
+            numbers = {
+                name: Estimate(**{**number, "kind": Kind(number["kind"]) if number["kind"] else None})
+                for name, number in known["numbers"].items()
+            }
+            return Report(known["model"], known["data"], numbers, known["notes"], known["dim"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"this is no report ({error}); expected what Report.to_json writes") from None
+
+
+def shown(name: str, number: Estimate) -> str:
+    """A number as tables show it: "≥ -17.63 ± 0.21"."""
+    digits = QUANTITIES[name].digits
+    error = f" ± {number.standard_error:.{digits}f}" if math.isfinite(number.standard_error) else ""
+    return f"{number.kind or ''} {number.value:.{digits}f}{error}".strip()
+
+
+def evaluate(
+    model: GenerativeModel,
+    data: Dataset,
+    *,
+    samples: int = 2000,
+    classifier: DigitClassifier | None = None,
+    name: str | None = None,
+    seed: int = 0,
+) -> Report:
+    """Judge a trained model by the test split: likelihood, samples, representation, cost.
+
+    What a family cannot answer is noted, and nothing stands in its place. Images of 8×8 and of 28×28 are compared in the
+    features of the course's own classifiers, real vectors as they are.
+
+    Args:
+        model: of any family, trained.
+        data: of the model's space; what it was trained on, for the test of copying.
+        samples: how many to draw.
+        classifier: whose features to compare images in, instead of the course's own.
+        name: of the model, for tables.
+        seed: of the samples and of all estimates.
+
+    Raises:
+        ValueError: model and data live in different spaces of different shapes.
+    """
+    if model.space.shape != data.space.shape:
+        raise ValueError(f"the model was built for {model.space}, but {data.name} lives in {data.space}")
+    model.eval()
+    numbers: dict[str, Estimate] = {}
+    notes: dict[str, str] = {}
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(seed)
+        _likelihood(model, data, numbers, notes)
+        drawn = _samples(model, data, samples, numbers, notes)
+        if drawn is not None:
+            _sample_quality(*drawn, data, classifier, numbers, notes)
+        _representation(model, data, numbers, notes)
+    dim = data.space.dim if data.space.discrete else None
+    return Report(name or type(model).__name__, data.name, numbers, notes, dim)
+
+
+def _likelihood(model: GenerativeModel, data: Dataset, numbers: dict, notes: dict) -> None:
+    """log p(x), or log p(x|y) of a model that cannot do without labels."""
+    for name, y in (("log p(x)", None), ("log p(x|y)", data.test_labels)):
+        try:
+            found = strongest_log_prob(model, data.test, y)
+        except (ValueError, TypeError) as error:  # a condition is missing, or unwelcome
+            notes["log p(x)"] = str(error)
+            continue
+        if found is None:
+            notes["log p(x)"] = f"{type(model).__name__} samples, but cannot score"
+            return
+        notes.pop("log p(x)", None)
+        numbers[name] = found
+        return
+
+
+def _samples(
+    model: GenerativeModel, data: Dataset, n: int, numbers: dict, notes: dict
+) -> tuple[Tensor, Tensor | None] | None:
+    """n samples on the CPU and the labels that were asked for, a thousand at a time; seconds of the first thousand."""
+    labels, parts = None, []
+    try:
+        model.sample(2)
+    except (ValueError, TypeError) as error:
+        if data.test_labels is None or data.classes is None:
+            notes["samples"] = str(error)
+            return None
+        labels = torch.arange(n) % data.classes
+    started, clock = None, time.process_time if model.device.type == "cpu" else time.perf_counter
+    for first in range(0, n, 1000):
+        count = min(1000, n - first)
+        started = clock()
+        asked = None if labels is None else labels[first : first + count].to(model.device)
+        parts.append(model.sample(count, asked).cpu())  # to the CPU: on a GPU this waits for the result
+        if not first:
+            numbers["ms/sample"] = Estimate(1000 * (clock() - started) / count, math.nan, None, count, "ms")
+    x = torch.cat(parts)
+    if not torch.isfinite(x).all():
+        notes["samples"] = f"{(~torch.isfinite(x).flatten(1).all(1)).sum()} of {n} samples are not finite"
+        return None
+    return x, labels
+
+
+def _sample_quality(
+    x: Tensor,
+    labels: Tensor | None,
+    data: Dataset,
+    classifier: DigitClassifier | None,
+    numbers: dict,
+    notes: dict,
+) -> None:
+    """Distances between samples and test examples, and what the classifier says of the samples."""
+    describe: Callable[[Tensor], Tensor] = lambda images: images.flatten(1)  # noqa: E731
+    if len(data.space.shape) == 3:
+        try:
+            judge = classifier or course_classifier(data.space)
+        except ValueError as error:
+            notes["Fréchet"] = str(error)
+            return
+        describe = partial(course_features, classifier=judge)
+        chances = judge.head(describe(x)).softmax(-1)  # (n, classes)
+        numbers["recognized"] = Estimate.mean((chances.amax(1) > 0.9).double(), "")
+        if labels is not None:
+            numbers["as asked"] = Estimate.mean((chances.argmax(1) == labels).double(), "")
+    fake, real = describe(x), describe(data.test)
+    if len(data.space.shape) == 3:
+        numbers["Fréchet"] = Estimate(frechet_distance(real, fake), math.nan, None, len(fake), "")
+        numbers["kernel"] = kernel_distance(real, fake)
+    else:
+        numbers["MMD²"] = Estimate(mmd(real, fake), math.nan, None, len(fake), "")
+    scores = manifold_scores(real, fake)
+    for name in ("precision", "recall", "density", "coverage"):
+        numbers[name] = Estimate(float(getattr(scores, name)), math.nan, None, len(fake), "")
+    copying = memorization_test(x.flatten(1), data.train.flatten(1), data.test.flatten(1))
+    numbers["copying z"] = Estimate(copying.z, math.nan, None, len(x), "")
+    numbers["copied"] = Estimate(copying.copied, math.nan, None, len(x), "")
+
+
+def _representation(model: GenerativeModel, data: Dataset, numbers: dict, notes: dict) -> None:
+    """What a linear classifier reads off the latent space."""
+    if not isinstance(model, Latent) or data.train_labels is None or data.train_labels.dtype != torch.int64:
+        return
+    try:
+        train, test = (model.encode(x.to(model.device)).cpu() for x in (data.train, data.test))
+    except (ValueError, TypeError) as error:
+        notes["probe"] = str(error)
+        return
+    numbers["probe"] = linear_probe(train, data.train_labels, test, data.test_labels)

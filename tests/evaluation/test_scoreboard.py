@@ -1,0 +1,107 @@
+"""Places on the scoreboard are given only where they are certain."""
+
+import csv
+import io
+import math
+
+import pytest
+
+from dgmcourse.core import Kind
+from dgmcourse.evaluation.likelihood import Estimate
+from dgmcourse.evaluation.report import Report
+from dgmcourse.evaluation.scoreboard import Entry, Scoreboard, places, scoreboard
+
+
+def number(value: float, error: float = 0.0, kind: Kind | None = Kind.EXACT) -> Estimate:
+    return Estimate(value, error, kind, 100)
+
+
+def board(**numbers) -> Scoreboard:
+    """A scoreboard of log-likelihoods."""
+    return scoreboard({name: Report(name, "digits", {"log p(x)": n}) for name, n in numbers.items()})
+
+
+def test_exact_numbers_that_are_apart_hold_one_place_each():
+    found = board(good=number(-17, 0.1), bad=number(-25, 0.1), middle=number(-18, 0.1)).places("log p(x)")
+    assert found == {"good": (1, 1), "middle": (2, 2), "bad": (3, 3)}
+
+
+def test_numbers_within_their_errors_share_places():
+    found = board(one=number(-17.0, 0.3), other=number(-17.5, 0.3), bad=number(-25, 0.3)).places("log p(x)")
+    assert found == {"one": (1, 2), "other": (1, 2), "bad": (3, 3)}
+
+
+def test_a_bound_proves_no_more_than_it_bounds():
+    """≥ −18 beats = −20 and may beat = −17, too; ≥ −25 may be anything, and = −20 beats it by no means."""
+    found = board(
+        exact=number(-17),
+        bounded=number(-18, kind=Kind.LOWER_BOUND),
+        worse=number(-20),
+        loose=number(-25, kind=Kind.LOWER_BOUND),
+    ).places("log p(x)")
+    assert found == {"exact": (1, 3), "bounded": (1, 3), "worse": (3, 4), "loose": (1, 4)}
+
+
+def test_a_number_with_an_unknown_constant_holds_no_place():
+    one = board(exact=number(-17), unknown=number(1000, kind=Kind.UNNORMALIZED))
+    assert one.places("log p(x)") == {"exact": (1, 1)}
+    assert "+C 1000.00" in repr(one)
+    assert "(1)" in repr(one)
+
+
+def test_where_less_is_better_the_smallest_is_first():
+    entries = {"a": Entry.of([number(3, kind=None)]), "b": Entry.of([number(1, kind=None)])}
+    assert places(entries, "lower") == {"a": (2, 2), "b": (1, 1)}
+
+
+def test_several_runs_span_an_interval_and_show_their_spread():
+    entry = Entry.of([number(v, kind=None) for v in (1.0, 2.0, 3.0)])
+    assert (entry.value, entry.low, entry.high, entry.error) == (2.0, 1.0, 3.0, 1.0)
+    assert Entry.of([number(1.0, kind=Kind.EXACT), number(2.0, kind=Kind.LOWER_BOUND)]).kind is Kind.ESTIMATE
+
+
+def test_a_value_that_is_not_finite_holds_no_place():
+    found = board(fine=number(-17), lost=number(math.nan)).places("log p(x)")
+    assert found == {"fine": (1, 1)}
+
+
+def test_sorting_puts_the_likely_best_first_and_the_unranked_last():
+    one = board(bad=number(-25), unknown=number(5, kind=Kind.UNNORMALIZED), good=number(-17))
+    assert list(one.sorted_by("log p(x)").reports) == ["good", "bad", "unknown"]
+    with pytest.raises(ValueError, match="there is no quantity 'beauty'"):
+        one.sorted_by("beauty")
+
+
+def test_a_quantity_that_has_no_better_end_ranks_nobody():
+    reports = {name: Report(name, "digits", {"copying z": number(z, kind=None)}) for name, z in (("a", -9), ("b", 0))}
+    assert scoreboard(reports).places("copying z") == {}
+
+
+def test_failures_have_a_row_that_says_why():
+    one = Scoreboard({"good": [Report("good", "digits", {"log p(x)": number(-17)})]}, {"GAN": "the loss was nan"})
+    last = repr(one).splitlines()[-1]
+    assert last.startswith("GAN")
+    assert "failed: the loss was nan" in last
+
+
+def test_reports_of_different_data_are_not_put_together():
+    with pytest.raises(ValueError, match="different data"):
+        scoreboard({"a": Report("a", "digits", {}), "b": Report("b", "MNIST", {})})
+
+
+def test_json_and_csv_hold_every_number():
+    one = scoreboard(
+        {"a": [Report("a", "digits", {"log p(x)": number(v, 0.1)}, {"probe": "no latents"}) for v in (-17.0, -18.0)]},
+        failures={"b": "diverged"},
+        caption="two runs",
+    )
+    again = Scoreboard.from_json(one.to_json())
+    assert again == one
+    lines = list(csv.DictReader(io.StringIO(one.to_csv())))
+    assert [(line["model"], line["run"], line["kind"], float(line["value"])) for line in lines] == [
+        ("a", "0", "=", -17.0),
+        ("a", "1", "=", -18.0),
+    ]
+    with pytest.raises(ValueError, match="no scoreboard"):
+        Scoreboard.from_json("[1]")
+    assert "<th" in one._repr_html_()

@@ -1,0 +1,188 @@
+"""The arena: everybody has a row, what was played is not played again, and what failed says so."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from dgmcourse import models
+from dgmcourse.arena import DIGITS, TOY_ENTRANTS, Arena, Match, Result, budget, entrants, match, matches, play, play_all
+from dgmcourse.arena.results import markdown
+from dgmcourse.arena.toys import judge_toy, toy_data
+from dgmcourse.core import Kind
+from dgmcourse.data import digits
+from dgmcourse.tables import Table
+from dgmcourse.training import TrainingDiverged
+
+QUICK = Match("digits", "independent pixels", 0, 0.2)
+
+
+def test_every_entrant_learns_the_same_digits():
+    data = digits(levels=2)
+    names = [entrant.name for entrant in DIGITS]
+    assert len(set(names)) == len(names) >= 15
+    for entrant in DIGITS:
+        seen = data if entrant.prepare is None else entrant.prepare(data)
+        assert torch.equal(seen.train, data.train)
+        seen.space.check(seen.train, values=True)
+        assert entrant.make(seen).space == seen.space
+
+
+def test_all_matches_are_planned_and_unknown_entrants_refused():
+    found = matches(60, 3, toys=("moons",))
+    assert len(found) == 3 * len(DIGITS) + len(TOY_ENTRANTS)
+    assert {m.seconds for m in found if m.ground == "moons"} == {10}
+    assert [m.entrant for m in matches(60, 2, ["RBM"])] == ["RBM", "RBM"]
+    with pytest.raises(ValueError, match="no entrant RMB; there are: independent pixels"):
+        matches(60, 1, ["RMB", "RBM"])
+
+
+def test_measuring_the_pace_leaves_the_model_as_it_was():
+    model = models.IndependentPixels(digits(levels=2).space)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    steps = budget.steps_within(model, digits(levels=2), 0.1, lr=0.1, keep_best=True)
+    assert steps >= 1
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_iterations_end_once_the_score_has_stopped_rising():
+    scores = iter([1.0, 2.0, 3.0, 2.5, 2.0, 1.0, 0.0])
+    done, _ = budget.em_within(range(100), 60.0, lambda: next(scores), patience=3)
+    assert done == 5
+
+
+def test_a_kernel_density_takes_the_width_that_explains_new_images_best():
+    data = digits(levels=2)
+    model, steps, _ = next(e for e in DIGITS if e.name == "kernel density").trained(data, 1.0, 0)
+    model.requires_grad_(False)
+    best = float(model.log_prob(data.valid).value.mean())
+    for width in (model.bandwidth / 1.5, model.bandwidth * 1.5):
+        model.bandwidth = width
+        assert float(model.log_prob(data.valid).value.mean()) < best
+    assert steps == 0
+
+
+def test_mixtures_keep_the_iteration_that_was_best_on_validation():
+    data = digits(levels=2)
+    torch.manual_seed(0)
+    model = models.BernoulliMixture(data.space, 60)
+    steps, _ = entrants.expectation_maximization(model, data, 60.0, 0)
+    kept = float(model.log_prob(data.valid).value.mean())
+    for _ in model.em(data.train, 20):
+        pass
+    assert steps >= 20
+    assert float(model.log_prob(data.valid).value.mean()) <= kept + 1e-4
+
+
+@pytest.fixture
+def played(tmp_path):
+    return play(QUICK), tmp_path
+
+
+def test_a_result_is_judged_and_comes_back_from_its_files(played):
+    result, folder = played
+    assert not result.failed
+    assert result.report.numbers["log p(x)"].kind is Kind.EXACT
+    assert result.report.numbers["log p(x)"].value == pytest.approx(-25.3, abs=1.0)
+    result.write(folder)
+    again = Result.read(folder, QUICK)
+    assert torch.equal(again.samples, result.samples)
+    assert again.report.to_json() == result.report.to_json()
+    assert replace(again, report=None, samples=None, seconds=0) == replace(result, report=None, samples=None, seconds=0)
+
+
+def test_a_damaged_result_counts_as_none(played):
+    result, folder = played
+    assert Result.read(folder, QUICK) is None
+    result.write(folder)
+    file = folder / f"{QUICK.path}.json"
+    file.write_text(file.read_text()[:100])
+    assert Result.read(folder, QUICK) is None
+
+
+def test_what_was_played_is_not_played_again_unless_its_settings_have_changed(tmp_path, monkeypatch):
+    calls = []
+
+    def counted(one):
+        calls.append(one)
+        return replace(Result(one, None, "not a real one"), settings=match.settings_of(one))
+
+    monkeypatch.setattr(match, "play", counted)
+    other = replace(QUICK, seed=1)
+    play_all([QUICK, other], tmp_path, jobs=1, progress=False)
+    assert calls == [QUICK, other]
+    play_all([QUICK, other], tmp_path, jobs=1, progress=False)
+    assert len(calls) == 2
+    (tmp_path / f"{other.path}.json").unlink()
+    play_all([QUICK, other], tmp_path, jobs=1, progress=False)
+    assert calls[2:] == [other]
+    play_all([replace(QUICK, seconds=0.4)], tmp_path, jobs=1, progress=False)
+    assert len(calls) == 4
+
+
+def test_an_interrupted_arena_keeps_what_is_done_and_says_how_to_go_on(tmp_path, monkeypatch):
+    def interrupted(one):
+        if one.seed == 1:
+            raise KeyboardInterrupt
+        return Result(one, None, "not a real one", settings=match.settings_of(one))
+
+    monkeypatch.setattr(match, "play", interrupted)
+    todo = [replace(QUICK, seed=seed) for seed in range(3)]
+    with pytest.raises(KeyboardInterrupt, match="the same command goes on from"):
+        play_all(todo, tmp_path, jobs=1, progress=False)
+    assert [Result.read(tmp_path, one) is not None for one in todo] == [True, False, False]
+
+
+def test_a_failure_is_a_result_and_has_its_row(monkeypatch):
+    def diverges(model, data, seconds, seed):
+        raise TrainingDiverged("the loss of group 'model' was nan at step 3")
+
+    broken = entrants.Entrant("broken", lambda d: models.IndependentPixels(d.space), learn=diverges)
+    monkeypatch.setattr(match, "DIGITS", (*DIGITS, broken))
+    result = play(Match("digits", "broken", 0, 0.2))
+    assert result.report is None
+    assert "nan at step 3" in result.failed
+    table = repr(Arena([result, play(QUICK)]).scoreboard.table())
+    assert "broken" in table
+    assert "failed: 1 of 1 seeds: TrainingDiverged: the loss of group 'model' was nan" in table
+
+
+@pytest.mark.slow
+def test_several_processes_play_as_one(tmp_path):
+    """The same steps from the same seed give the same model, wherever they are made."""
+    todo = [Match("digits", name, 0, 0.2) for name in ("kernel density", "independent pixels")]
+    apart = play_all(todo, tmp_path, jobs=2, progress=False)
+    here = play(todo[0])
+    for one, other in ((apart[0], here),):
+        assert one.report.numbers["log p(x)"] == other.report.numbers["log p(x)"]
+        assert torch.equal(one.samples, other.samples)
+    assert json.loads((tmp_path / f"{todo[1].path}.json").read_text())["about"]["torch"] == torch.__version__
+
+
+def test_the_files_hold_both_tables_and_the_pictures(tmp_path):
+    todo = [QUICK, Match("digits", "kernel density", 0, 0.2), Match("moons", "Gaussian", 0, 0.1)]
+    Arena([play(one) for one in todo]).write(tmp_path)
+    text = (tmp_path / "arena.md").read_text()
+    assert "| independent pixels |" in text
+    assert "| Gaussian | =" in text
+    for name in ("arena-samples.png", "arena-pareto.png", "arena-toys.png"):
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "arena.csv").read_text().startswith("model,run,quantity")
+
+
+def test_markdown_keeps_bars_out_of_the_way():
+    text = markdown(Table(("model", "log p(x|y)"), [("a", 1)], "two"))
+    assert text.splitlines() == ["two", "", "| model | log p(x\\|y) |", "| --- | --- |", "| a | 1 |"]
+
+
+def test_the_truth_judged_by_itself_is_no_distance_away():
+    """A mixture that is the very density has KL 0."""
+    data = toy_data("eight_gaussians")
+    model = models.GaussianMixture(data.space, 8)
+    with torch.no_grad():
+        model.means.copy_(data.truth.centers)
+        model.raw_factors.copy_(torch.full((8, 2), data.truth.std).log().diag_embed())
+    numbers = judge_toy(model, data).numbers
+    assert numbers["KL"].value == pytest.approx(0, abs=1e-5)
+    assert abs(numbers["MMD²"].value) < 2e-3
