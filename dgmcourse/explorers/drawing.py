@@ -114,7 +114,9 @@ class Plane:
     def __init__(self, width: int, height: int | None, x_range, y_range, x_label: str = "", y_label: str = ""):
         self.x_range, self.y_range = _widened(x_range), _widened(y_range)
         about = max(2, (height or width) // 50)
-        y_ticks = ticks(*self.y_range, about) or ticks(*self.y_range, 2 * about) or [self.y_range[0]]
+        y_ticks = ticks(*self.y_range, about)
+        if len(y_ticks) < 2:  # one number alone is no scale
+            y_ticks = ticks(*self.y_range, 2 * about) or [self.y_range[0]]
         widest = max(font(9).getlength(number(v)) for v in y_ticks)
         left = widest + (10 + (14 if y_label else 0)) * SCALE
         bottom = (18 + (15 if x_label else 0)) * SCALE

@@ -11,6 +11,7 @@ from PIL import Image
 from .base import Explorer, Picture, reported
 from .drawing import ACCENT, INK, MUTED, PAPER, Plane, beside, captioned, font, legend, table
 from .energy_surface import EnergySurface
+from .energy_words import digits, html_table, misplaced, remark, rows_of_valleys, rows_of_walk
 from .handles import Handle, HandlePicture
 from .particles import WALKS, Particles
 from .pixels import encode_drawing
@@ -26,7 +27,6 @@ STEP_SIZES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.
 WALK_WORDS = {"Langevin": "langevin", "Metropolis-adjusted (MALA)": "mala"}
 SPEEDS = {"slow": 400, "medium": 200, "fast": 80}  # ms between looks
 A_LOOK, A_NOTE = 5, 10  # steps between looks while playing, between notes in a hundred at once
-SHOWN_VALLEYS = 8
 HINT = "Dark: low energy. Dots: particles. Click to drop some, or move + by the arrow keys and press Enter."
 
 
@@ -280,11 +280,13 @@ class EnergyLandscape(Explorer, W.VBox):
         self._png = encode_drawing(self._board(), (ACCENT, CROSS), SHADES.flat)
         self._lay()
         self._curves.show(encode_drawing(self._curves_picture(), (ACCENT, MUTED)), self._curves_words())
-        self._table.value = _html(self._rows()) + _html(self._valleys())
-        self._words.value = f'<div role="status" style="line-height:1.35;min-height:4.1em">{self._remark()}</div>'
+        self._table.value = html_table(self._rows()) + html_table(self._valleys())
+        first, *more = self._remarks()
+        words = " ".join([f"<b>{first}</b>" if self.standing.lost else first, *more])
+        self._words.value = f'<div role="status" style="line-height:1.35;min-height:4.1em">{words}</div>'
 
     def _lay(self) -> None:
-        at = f"at ({_digits(self.cross[0])}, {_digits(self.cross[1])})"
+        at = f"at ({digits(self.cross[0])}, {digits(self.cross[1])})"
         cross = Handle(self.cross, "+", CROSS, f"Cross: Enter drops {self.drops} particles", at)
         self._pad.lay(self._png, self._described(), self._plane, [cross])
 
@@ -319,71 +321,28 @@ class EnergyLandscape(Explorer, W.VBox):
     # --- words -----------------------------------------------------------------------------------------------------
 
     def _rows(self) -> list[list[str]]:
-        now = self.standing
-        stable = "any" if math.isinf(self._stable) else f"below {_digits(self._stable)}"
-        rows = [["particles, steps", f"{now.count}, {now.steps}"]]
-        if now.outside or now.lost:
-            rows.append(["out of the square, lost", f"{now.outside}, {now.lost}"])
-        if self.walk == "mala":
-            rows.append(
-                ["accepted in the last steps", "–" if math.isnan(now.accepted) else f"{100 * now.accepted:.0f} %"]
-            )
-        return [*rows, ["ε that is stable in each valley", stable]]
+        return rows_of_walk(self.standing, self.walk, self._stable)
 
     def _valleys(self) -> list[list[str]]:
-        """What the particles do beside what exp(−E/T) says."""
-        now, truth = self.standing, self._truth
-        rows = [["", "particles", "exp(−E/T)"], ["mean energy, nats", _digits(now.energy), _digits(truth.mean)]]
-        if len(truth.shares) < 2:
-            return rows
-        here = now.shares if now.count else np.full(len(truth.shares), math.nan)
-        for i in range(min(len(truth.shares), SHOWN_VALLEYS)):
-            rows.append([f"in valley {chr(65 + i)}", _percent(here[i]), _percent(truth.shares[i])])
-        if len(truth.shares) > SHOWN_VALLEYS:
-            rest = slice(SHOWN_VALLEYS, None)
-            rows.append([f"in {len(truth.shares) - SHOWN_VALLEYS} more", _percent(here[rest].sum()),
-                         _percent(truth.shares[rest].sum())])  # fmt: skip
-        return [*rows, ["in the wrong valley", _percent(self.misplaced), "0 %"]]
+        return rows_of_valleys(self.standing, self._truth)
 
     @property
     def misplaced(self) -> float:
         """How large a part of the particles must change its valley for the shares to be right: ½ Σ |share − exact|."""
-        if not self.standing.count:
-            return math.nan
-        return 0.5 * float(np.abs(self.standing.shares - self._truth.shares).sum())
+        return misplaced(self.standing, self._truth)
 
-    def _remark(self) -> str:
-        """What there is to see, in a sentence or two."""
-        now, words = self.standing, []
-        if now.lost:
-            why = (f"with ε = {self.step_size:g} a walk overshoots in a valley ever farther; below {_digits(self._stable)} it "
-                   "does not" if self.step_size > self._stable and self.walk == "langevin" else
-                   "the energy falls without end out there, or is not finite")  # fmt: skip
-            words.append(f"<b>{now.lost} particle{'s' * (now.lost > 1)} ran away: {why}.</b>")
-        if not now.count:
-            return " ".join([*words, "No particles walk. Drop some, or scatter them."])
-        if not self._truth.inside:
-            words.append("Some of exp(−E/T) lies beyond the square: its column is for what is inside.")
-        if self.walk == "mala" and now.accepted < 0.1:
-            words.append("Hardly any step is accepted: the particles stand still. Take a smaller ε.")
-        if self.temperature == 0:
-            words.append("Without noise every particle runs to the bottom of its valley, and stays.")
-        elif len(self._truth.shares) > 1 and now.steps:
-            few = 1.5 * math.sqrt(len(self._truth.shares) / (2 * math.pi * now.count))
-            words.append("The valleys hold their shares, as far as so few particles can tell." if self.misplaced < few else
-                         "Some valleys hold too many particles, others too few: walks must cross the passes in between.")  # fmt: skip
-        return " ".join(words) or "Particles wait where they were put. Let them walk."
+    def _remarks(self) -> list[str]:
+        return remark(self.particles, self.standing, self._truth, self._stable, self.temperature, self.walk)
 
     def _described(self) -> str:
         rows = [*self._rows(), *[[row[0], f"{row[1]} (exactly {row[2]})"] for row in self._valleys()[1:3]]]
         numbers = ", ".join(f"{name} {value}" for name, value in rows)
         valleys = f"{len(self.surface.bottoms)} valley{'s' * (len(self.surface.bottoms) > 1)}"
-        plain = self._remark().replace("<b>", "").replace("</b>", "")
-        return f"An energy landscape with {valleys} and particles in it; temperature {self.temperature:g}, step size {self.step_size:g}; {numbers}. {plain}"
+        return f"An energy landscape with {valleys} and particles in it; temperature {self.temperature:g}, step size {self.step_size:g}; {numbers}. {' '.join(self._remarks())}"
 
     def _curves_words(self) -> str:
-        return (f"Mean energy of the particles along their walk: now {_digits(self.standing.energy)} nats; of exp(−E/T): "
-                f"{_digits(self._truth.mean)} nats.")  # fmt: skip
+        return (f"Mean energy of the particles along their walk: now {digits(self.standing.energy)} nats; of exp(−E/T): "
+                f"{digits(self._truth.mean)} nats.")  # fmt: skip
 
     # --- still picture ---------------------------------------------------------------------------------------------
 
@@ -396,22 +355,3 @@ class EnergyLandscape(Explorer, W.VBox):
         rows = [[*row, ""] for row in self._rows()]
         side = beside([table([*rows, *self._valleys()]), self._curves_picture()], gap=10, down=True)
         return captioned(beside([self._board(), side], gap=20), HINT.split(" Click")[0])
-
-
-def _digits(value: float) -> str:
-    if math.isnan(value):
-        return "–"
-    if math.isinf(value):
-        return "∞" if value > 0 else "−∞"
-    return f"{value:.3g}".replace("-", "−")
-
-
-def _percent(part: float) -> str:
-    return "–" if math.isnan(part) else f"{100 * part:.1f} %"
-
-
-def _html(rows: list[list[str]]) -> str:
-    style = 'style="text-align:right;padding-left:14px;font-variant-numeric:tabular-nums"'
-    body = "".join(f'<tr><th scope="row" style="text-align:left;font-weight:normal">{row[0]}</th>'
-                   + "".join(f"<td {style}>{value}</td>" for value in row[1:]) + "</tr>" for row in rows)  # fmt: skip
-    return f'<table style="line-height:1.4">{body}</table>'

@@ -1,5 +1,6 @@
 """What `EnergyLandscape` knows of an energy: its values on a grid, its valleys, and what share of exp(−E/T) each holds."""
 
+import functools
 import math
 from collections.abc import Callable
 from typing import NamedTuple
@@ -94,6 +95,15 @@ class EnergySurface:
     def device(self) -> torch.device:
         """Where the model lives."""
         return device_of(self.source)
+
+    @functools.cached_property
+    def rises(self) -> bool:
+        """Whether the energy far out, ten squares away, is finite and higher than anywhere low in the square."""
+        angle = torch.arange(16) * (2 * math.pi / 16)
+        around = 10 * self.extent * torch.stack([angle.cos(), angle.sin()], 1)
+        with evaluating(self.source):
+            far = self.energy(around).double().cpu()
+        return bool((far.isfinite() & (far > float(self.grid.min()))).all())
 
     def place(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Column and row of the grid point nearest to each of (n, 2); outside points count with the border."""

@@ -46,6 +46,12 @@ class Particles:
     Args:
         surface: the energy.
         seed: of the noise and of where particles are scattered.
+
+    Attributes:
+        x: places of those that still walk, (n, 2).
+        steps, lost: steps made so far, and how many particles ran away.
+        lost_by: walk and step size of the last loss; ("", NaN) before any.
+        accepted: share of the proposals accepted in the last steps; NaN where none are refused.
     """
 
     def __init__(self, surface: EnergySurface, seed: int = 0):
@@ -55,6 +61,7 @@ class Particles:
     def clear(self) -> None:
         """No particles, and the count of steps from 0."""
         self.x, self.steps, self.lost, self.dropped, self.accepted = torch.zeros(0, 2), 0, 0, 0, float("nan")
+        self.lost_by = ("", float("nan"))
 
     def add(self, x: Tensor) -> None:
         """Put particles here, (n, 2).
@@ -105,7 +112,7 @@ class Particles:
                 if len(self.x):
                     self._seed_noise(device)
                     accepted.append(self._step(step_size, temperature, how))
-                    self._let_go()
+                    self._let_go(how, step_size)
         self.accepted = float(np.mean(accepted)) if accepted else float("nan")
 
     def _seed_noise(self, device: torch.device) -> None:
@@ -132,11 +139,12 @@ class Particles:
         self.x = state.detach().float().cpu()
         return float("nan")
 
-    def _let_go(self) -> None:
-        """Take out whoever ran away."""
+    def _let_go(self, how: str, step_size: float) -> None:
+        """Take out whoever ran away, and note by which walk."""
         here = self.x.isfinite().all(1) & (self.x.abs() < FAR * self.surface.extent).all(1)
-        self.lost += int((~here).sum())
-        self.x = self.x[here]
+        if not here.all():
+            self.lost, self.lost_by = self.lost + int((~here).sum()), (how, step_size)
+            self.x = self.x[here]
 
     def standing(self) -> Standing:
         """The numbers."""

@@ -155,6 +155,45 @@ def test_a_step_too_large_is_told_with_the_one_that_is_stable():
     assert landscape.standing.count == 50
 
 
+def quartic_wells(x):
+    """Two wells between walls that rise as the fourth power: no step size is stable all the way up."""
+    return (x[:, 0].square() - 4).square() / 8 + 0.5 * x[:, 1].square()
+
+
+def test_the_reason_of_a_loss_is_that_of_the_walk_that_made_it():
+    landscape = EnergyLandscape(quartic_wells, extent=4.5, step_size=1.0)
+    landscape.scatter(50)
+    landscape.step(100)
+    lost = landscape.standing.lost
+    assert lost > 25
+    landscape.walk, landscape.step_size = "mala", 0.1
+    landscape.scatter(50)
+    landscape.step(20)
+    assert landscape.standing.lost == lost
+    assert f"{lost} particles ran away: with ε = 1 a walk overshoots" in landscape.alt
+    assert "falls without end" not in landscape.alt
+
+
+def test_walls_too_steep_for_a_step_that_is_stable_in_the_valleys_are_told():
+    landscape = EnergyLandscape(quartic_wells, extent=6.0, step_size=0.5)
+    landscape.drop((5.5, 0.0))
+    landscape.step(20)
+    assert landscape.standing.lost == 50
+    assert "with ε = 0.5 a step down the steep slopes out there" in landscape.alt
+    landscape.clear()
+    landscape.drop((2.0, 0.0))
+    landscape.step(1)
+    assert "ran away" not in landscape.alt
+
+
+@pytest.mark.parametrize(
+    ("energy", "rises"),
+    [(quartic_wells, True), (lambda x: -x.square().sum(1), False), (lambda x: x[:, 0], False), (lambda x: x.norm(dim=1).log(), True)],
+)  # fmt: skip
+def test_whether_an_energy_rises_is_looked_up_far_out(energy, rises):
+    assert EnergySurface(energy).rises is rises
+
+
 def test_an_energy_without_a_floor_is_told():
     landscape = EnergyLandscape(lambda x: -x.square().sum(1))
     landscape.scatter(20)
