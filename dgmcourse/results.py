@@ -2,18 +2,19 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from . import zoo
 from .recipes import RECIPES
-from .recipes.run import Card, shown
+from .recipes.run import Card
 from .recipes.yardstick import JUDGE, SAMPLES
 
 __all__ = ["FILE", "render", "write"]
 
 FILE = Path(__file__).resolve().parents[1] / "RESULTS.md"
 
-_SAMPLE_COLUMNS = {  # name on the card: title, digits
+_SAMPLE_COLUMNS = {  # name on the card: title, digits (None: three of all)
     "recognized": ("recognized", 3),
     "as asked": ("label as asked", 3),
     "Fréchet": ("Fréchet", 2),
@@ -24,7 +25,7 @@ _SAMPLE_COLUMNS = {  # name on the card: title, digits
     "coverage": ("coverage", 3),
     "copying z": ("copying z", 1),
     "copied": ("copied", 3),
-    "ms/sample": ("seconds for 1,000", 1),
+    "ms/sample": ("seconds for 1,000", None),
 }
 _HOW_IT_SAMPLES = {
     "autoencoder-mnist": "decodes codes from a Gaussian with the mean and covariance of the training codes: it has no p(z)",
@@ -76,7 +77,7 @@ def _likelihoods(models: dict[str, Card]) -> str:
         training = (
             f"{card.parameters / 1e6:.2f} M parameters, {card.steps:,} steps, {card.training_seconds / 60:.0f} min"
         )
-        published = [f"{p['model']}: {p['value']}, {_linked(p['source'])}" for p in card.published]
+        published = [_figure(figure) for figure in card.published]
         if not numbers and not published:
             numbers = ["none: the family gives none"]
         rows.append((f"`{name}`", card.about, "<br>".join(numbers), "<br>".join(published) or "–", training))
@@ -109,6 +110,9 @@ def _samples(cards: dict[str, Card]) -> str:
             tables.append(f"### Models of {title}\n\n{_table(header, rows)}")
     if not tables:
         return ""
+    used = [card.yardstick for card in cards.values() if card.yardstick]
+    minutes = sum(one["seconds"] for one in used) / 60
+    run = f"{', '.join(sorted({one['hardware'] for one in used}))}, {max(one['date'] for one in used)}, in {minutes:.0f} minutes"
     how = "\n".join(f"- `{name}`: {text}." for name, text in _HOW_IT_SAMPLES.items() if name in cards)
     body = "\n\n".join(tables)
     return f"""
@@ -116,8 +120,8 @@ def _samples(cards: dict[str, Card]) -> str:
 
 {SAMPLES:,} samples of each model beside every second test image, in the 192 features of `{JUDGE}`. Each kind of images is compared with
 real images of the same kind, so numbers of the two tables do not compare; nor do these distances with any published
-Fréchet inception distance, whose features are another network's. *Other test images* are what nothing can beat but by chance; *training
-images* show what a model that only copies gets.
+Fréchet inception distance, whose features are another network's. *Other test images* get what a perfect model would, *training images*
+what a model would that only copies. Samples that are more usual than real images are can get more of what is told by precision and density.
 
 - **recognized**: share of samples of which the classifier is sure (p > 0.9); **label as asked**: share that it takes for the label asked for
   (of real images: for the label they have).
@@ -130,6 +134,8 @@ images* show what a model that only copies gets.
 How some of them sample:
 
 {how}
+
+Measured on {run}.
 
 {body}
 """
@@ -154,7 +160,7 @@ def _everything(models: dict[str, Card]) -> str:
     parts = ["## Everything on the cards"]
     for name, card in models.items():
         lines = [f"- {key}: {_number(entry)} ({entry['count']:,} images)" for key, entry in card.numbers.items()]
-        run = f"{card.hardware}; {card.precision} precision, seed {card.seed}, torch {card.versions.get('torch', '')}; {card.date}"
+        run = f"{card.hardware}; {'float32' if card.precision == 'no' else card.precision}, seed {card.seed}, torch {card.versions.get('torch', '')}; {card.date}"
         parts.append(f"### {name}\n\n{card.about}. {run}.\n\n" + "\n".join(lines))
     return "\n\n".join(parts)
 
@@ -165,7 +171,7 @@ def _unshipped() -> str:
             f"`{recipe.name}`",
             recipe.about,
             f"≈ {recipe.minutes} min",
-            "<br>".join(_figure(f) for f in recipe.published) or "–",
+            "<br>".join(_figure(asdict(figure)) for figure in recipe.published) or "–",
         )
         for recipe in RECIPES.values()
         if recipe.name not in zoo.names()
@@ -175,32 +181,33 @@ def _unshipped() -> str:
     return f"""
 ## Recipes whose models do not ship
 
-Their weights would be too large, or add too little; `python -m dgmcourse train NAME` makes them.
+`python -m dgmcourse train NAME` makes them.
 
 {_table(("recipe", "model", "training", "published"), rows)}
 """
 
 
-def _figure(figure) -> str:
-    return f"{figure.model}: {figure.value}, {_linked(figure.source)}"
+def _figure(figure: dict) -> str:
+    """A published figure, its source behind a link."""
+    source = re.sub(r"^(.*?), (https?://[^\s,]+)", r"[\1](\2)", figure["source"])
+    return f"{figure['model']}: {figure['quantity']} {figure['value']:.2f}, {source}"
 
 
 def _number(entry: dict) -> str:
     """A number with kind, standard error and unit: "≥ -88.50 ± 0.23 nats"."""
-    return f"{shown(entry)} ± {entry['standard_error']:.2f} {entry.get('unit', 'nats')}".strip()
+    digits = 2 if entry["standard_error"] >= 0.01 else 4
+    value, error = (f"{entry[key]:.{digits}f}" for key in ("value", "standard_error"))
+    return f"{entry['kind']} {value} ± {error} {entry.get('unit', 'nats')}".strip()
 
 
 def _sampled(numbers: dict[str, dict], key: str) -> str:
     if key not in numbers:
         return "–"
     digits, entry = _SAMPLE_COLUMNS[key][1], numbers[key]
+    if digits is None:
+        return f"{entry['value']:.3g}"
     value = f"{entry['value']:.{digits}f}"
     return f"{value} ± {entry['standard_error']:.{digits}f}" if key == "kernel" else value
-
-
-def _linked(source: str) -> str:
-    """A source with its address behind its name."""
-    return re.sub(r"^(.*?), (https?://[^\s,]+)", r"[\1](\2)", source)
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
