@@ -40,7 +40,12 @@ def write(path: str | Path = FILE) -> str:
 
     Args:
         path: of the file; in a checkout, its root's RESULTS.md.
+
+    Raises:
+        ValueError: no path is given, and the course is not run from a checkout.
     """
+    if Path(path) == FILE and not FILE.with_name("pyproject.toml").is_file():
+        raise ValueError("the course is installed, not checked out: say where to write, e.g. --out RESULTS.md")
     Path(path).write_text(render(), encoding="utf-8")
     return f"{path} tells of {len(zoo.names())} cards"
 

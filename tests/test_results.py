@@ -21,6 +21,13 @@ def test_the_committed_file_says_what_the_cards_say():
     assert results.FILE.read_text(encoding="utf-8") == results.render(), "run: python -m dgmcourse results"
 
 
+def test_an_installed_course_asks_where_to_write(tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "FILE", tmp_path / "RESULTS.md")
+    with pytest.raises(ValueError, match="--out"):
+        results.write(tmp_path / "RESULTS.md")
+    assert f"{len(zoo.names())} cards" in results.write(tmp_path / "mine.md")
+
+
 def test_every_model_has_its_row_and_every_published_figure_its_source():
     text = results.render()
     for name in zoo.models():
