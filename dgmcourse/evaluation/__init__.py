@@ -5,6 +5,7 @@ from .classifier import DigitClassifier, train_classifier
 from .coverage import ModeCoverage, mode_coverage
 from .disentanglement import DCI, dci, mutual_information, mutual_information_gap, sap_score
 from .families import abilities, family_map
+from .faults import FAULTS, METRICS, FaultTable, Sources, fault_table, inject, parzen_log_prob, readings
 from .features import course_classifier, course_features
 from .frechet import (
     FrechetCurve,
@@ -36,10 +37,13 @@ from .two_sample import TwoSampleTest, classifier_two_sample_test, permutation_t
 
 __all__ = [
     "DCI",
+    "FAULTS",
+    "METRICS",
     "QUANTITIES",
     "Bracket",
     "DigitClassifier",
     "Estimate",
+    "FaultTable",
     "FrechetCurve",
     "ManifoldScores",
     "MemorizationTest",
@@ -47,6 +51,7 @@ __all__ = [
     "Quantity",
     "Report",
     "Scoreboard",
+    "Sources",
     "TwoSampleTest",
     "abilities",
     "annealed_average_log_prob",
@@ -62,11 +67,13 @@ __all__ = [
     "evaluate",
     "expected_frechet_bias",
     "family_map",
+    "fault_table",
     "frechet_distance",
     "gaussian_frechet_distance",
     "grid_posterior",
     "importance_weighted_log_prob",
     "inception_style_score",
+    "inject",
     "integrated_log_prob",
     "kernel_distance",
     "knn_probe",
@@ -84,8 +91,10 @@ __all__ = [
     "nearest_distance",
     "neighbor_radii",
     "outlier_aurocs",
+    "parzen_log_prob",
     "permutation_test",
     "places",
+    "readings",
     "sap_score",
     "scoreboard",
     "strange_images",

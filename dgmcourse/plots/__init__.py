@@ -18,6 +18,7 @@ from .densities import (
     plot_line,
 )
 from .diffusion import plot_guided, plot_paths, plot_scores
+from .evaluation import plot_effects
 from .figures import COLORS, LINES, MARKERS, new_figure, picture, show
 from .flows import plot_bending, plot_bent_line, plot_bridges
 from .gans import plot_critic_fields, plot_discriminators, plot_mode_shares, plot_players
@@ -45,6 +46,7 @@ __all__ = [
     "plot_curves",
     "plot_densities",
     "plot_discriminators",
+    "plot_effects",
     "plot_em_ascent",
     "plot_em_runs",
     "plot_error_curves",
