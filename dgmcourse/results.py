@@ -70,6 +70,34 @@ images. Every model is small, and was trained on one CPU thread.
 """
 
 
+_KINDS = (("binary", "black and white"), ("grey", "256 levels of grey"))
+
+_ABOUT_SAMPLES = """
+## Samples
+
+{n:,} samples of each model beside every second test image, in the 192 features of `{judge}`. Each kind of images is compared with
+real images of the same kind, so numbers of the two tables do not compare; nor do these distances with any published
+Fréchet inception distance, whose features are another network's. *Other test images* get what a perfect model would, *training images*
+what a model would that only copies. Samples that are more usual than real images are can get more of what is told by precision and density.
+
+- **recognized**: share of samples of which the classifier is sure (p > 0.9); **label as asked**: share that it takes for the label asked for
+  (of real images: for the label they have).
+- **Fréchet**, **kernel**: distances, 0 for the same distribution, the kernel distance without bias; lower is better.
+- **precision**, **density**: do samples lie among real images; **recall**, **coverage**: are real images found among samples (5 neighbors). Higher is better.
+- **copying z**: below −3, samples are nearer to training images than images are that were held out of them: copies, or too much
+  of what is usual; above 3, they are farther. **copied**: the share of copies that would explain how many lie very near.
+- **seconds for 1,000**: of computing, one CPU thread.
+
+How some of them sample:
+
+{how}
+
+Measured on {run}.
+
+{body}
+"""
+
+
 def _likelihoods(models: dict[str, Card]) -> str:
     """The numbers of a likelihood, of each model that has one, and what others published."""
     rows = []
@@ -99,51 +127,30 @@ but theirs are not those of the published figures.
 
 
 def _samples(cards: dict[str, Card]) -> str:
-    """A table for each kind of images: real ones, then every model's samples."""
-    tables = []
-    for kind, title in (("binary", "black and white"), ("grey", "256 levels of grey")):
-        rows = []
-        for name, card in cards.items():
-            for row, numbers in card.yardstick.get("rows", {}).items():
-                if row.startswith(f"{kind}: "):
-                    real = name == JUDGE
-                    label = f"*{row.removeprefix(f'{kind}: ')}*" if real else f"`{name}`"
-                    rows.append((not real, (label, *(_sampled(numbers, key) for key in _SAMPLE_COLUMNS))))
-        rows = [row for _, row in sorted(rows, key=lambda pair: pair[0])]  # real images first
-        if rows:
-            header = ("samples of", *(title for title, _ in _SAMPLE_COLUMNS.values()))
-            tables.append(f"### Models of {title}\n\n{_table(header, rows)}")
-    if not tables:
-        return ""
+    """What was measured of samples: how, and a table for each kind of images."""
     used = [card.yardstick for card in cards.values() if card.yardstick]
-    minutes = sum(one["seconds"] for one in used) / 60
-    run = f"{', '.join(sorted({one['hardware'] for one in used}))}, {max(one['date'] for one in used)}, in {minutes:.0f} minutes"
-    how = "\n".join(f"- `{name}`: {text}." for name, text in _HOW_IT_SAMPLES.items() if name in cards)
-    body = "\n\n".join(tables)
-    return f"""
-## Samples
+    if not used:
+        return ""
+    devices, day = ", ".join(sorted({one["hardware"] for one in used})), max(one["date"] for one in used)
+    return _ABOUT_SAMPLES.format(
+        n=SAMPLES,
+        judge=JUDGE,
+        how="\n".join(f"- `{name}`: {text}." for name, text in _HOW_IT_SAMPLES.items() if name in cards),
+        run=f"{devices}, {day}, in {sum(one['seconds'] for one in used) / 60:.0f} minutes",
+        body="\n\n".join(_sample_table(cards, *kind) for kind in _KINDS),
+    )
 
-{SAMPLES:,} samples of each model beside every second test image, in the 192 features of `{JUDGE}`. Each kind of images is compared with
-real images of the same kind, so numbers of the two tables do not compare; nor do these distances with any published
-Fréchet inception distance, whose features are another network's. *Other test images* get what a perfect model would, *training images*
-what a model would that only copies. Samples that are more usual than real images are can get more of what is told by precision and density.
 
-- **recognized**: share of samples of which the classifier is sure (p > 0.9); **label as asked**: share that it takes for the label asked for
-  (of real images: for the label they have).
-- **Fréchet**, **kernel**: distances, 0 for the same distribution, the kernel distance without bias; lower is better.
-- **precision**, **density**: do samples lie among real images; **recall**, **coverage**: are real images found among samples (5 neighbors). Higher is better.
-- **copying z**: below −3, samples are nearer to training images than images are that were held out of them: copies, or too much
-  of what is usual; above 3, they are farther. **copied**: the share of copies that would explain how many lie very near.
-- **seconds for 1,000**: of computing, one CPU thread.
-
-How some of them sample:
-
-{how}
-
-Measured on {run}.
-
-{body}
-"""
+def _sample_table(cards: dict[str, Card], kind: str, title: str) -> str:
+    """Real images first, then every model's samples."""
+    header = ("samples of", *(title for title, _ in _SAMPLE_COLUMNS.values()))
+    rows = []
+    for name in sorted(cards, key=lambda name: name != JUDGE):
+        for row, numbers in cards[name].yardstick.get("rows", {}).items():
+            if row.startswith(f"{kind}: "):
+                label = f"*{row.removeprefix(f'{kind}: ')}*" if name == JUDGE else f"`{name}`"
+                rows.append((label, *(_sampled(numbers, key) for key in _SAMPLE_COLUMNS)))
+    return f"### Models of {title}\n\n{_table(header, rows)}"
 
 
 def _judges(cards: dict[str, Card]) -> str:
