@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 import os
+import platform
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -153,7 +154,11 @@ def play(match: Match) -> Result:
 def _play(match: Match) -> Result:
     entrant = _entrant(match)
     data, settings = _data(match, entrant), settings_of(match)
-    about = {"torch": torch.__version__, "date": time.strftime("%Y-%m-%d"), "hardware": "one CPU thread"}
+    about = {
+        "torch": torch.__version__,
+        "date": time.strftime("%Y-%m-%d"),
+        "hardware": f"{platform.machine()} CPU, 1 thread",
+    }
     try:
         model, steps, seconds = entrant.trained(data, match.seconds, match.seed)
         judge = evaluate if match.ground == "digits" else judge_toy

@@ -139,7 +139,7 @@ class Arena:
         dates = sorted({r.about.get("date", "") for r in self.results})
         torches = sorted({r.about.get("torch", "") for r in self.results})
         hardware = sorted({r.about.get("hardware", "") for r in self.results})
-        return f"{', '.join(hardware)} each; torch {', '.join(torches)}; {' to '.join(dict.fromkeys((dates[0], dates[-1])))}"
+        return f"{', '.join(hardware)} for each model; torch {', '.join(torches)}; {' to '.join(dict.fromkeys((dates[0], dates[-1])))}"
 
     def write(self, folder: Path) -> None:
         """arena.md, arena.csv, arena.json and the pictures; each file replaced whole."""

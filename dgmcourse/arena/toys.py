@@ -70,7 +70,7 @@ SMOOTH = {"schedule": "cosine", "ema": 0.99, "batch_size": 256}
 
 TOY_ENTRANTS = (
     Entrant("Gaussian", lambda d: models.Gaussian(d.space).estimate(d.train), learn=lambda *_: (0, 0.0)),
-    Entrant("kernel density", lambda d: models.KernelDensity(d.space, 8000), learn=remember),
+    Entrant("kernel density", lambda d: models.KernelDensity(d.space, 4000), learn=remember),
     Entrant("mixture of Gaussians", lambda d: models.GaussianMixture(d.space, 32), learn=expectation_maximization),
     Entrant("RBM", lambda d: models.RBM(d.space, 16, chains=256), {**SMOOTH, "lr": 3e-3}),
     Entrant("VAE", lambda d: models.VAE(d.space, latents=2, hidden=(128, 128)), {**SMOOTH, "lr": 2e-3}),

@@ -50,7 +50,7 @@ QUANTITIES = {
         Quantity("log p(x|y)", "higher", 2, "nats per test example given its label: another question than log p(x)"),
         Quantity("KL", "lower", 3, "nats from the truth, which is known: KL(truth ‖ model)"),
         Quantity("Fréchet", "lower", 2, "Fréchet distance between samples and test examples in course features"),
-        Quantity("kernel", "lower", 4, "kernel distance between samples and test examples in course features"),
+        Quantity("kernel", "lower", 1, "kernel distance between samples and test examples in course features"),
         Quantity("MMD²", "lower", 5, "squared maximum mean discrepancy between samples and test examples"),
         Quantity("precision", "higher", 2, "share of samples that lie among real examples"),
         Quantity("recall", "higher", 2, "share of test examples that lie among samples"),

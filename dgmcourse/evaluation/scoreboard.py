@@ -127,7 +127,7 @@ class Scoreboard:
 
         Args:
             quantities: the columns; by default all that were measured.
-            ranked: write the possible places after each number: (2), or (1–3).
+            ranked: write the possible places after each number: (2), or (1–3); nothing where any place is possible.
         """
         columns = list(self.quantities if quantities is None else quantities)
         cells = {name: self._cells(name, ranked) for name in columns}
@@ -143,7 +143,9 @@ class Scoreboard:
         found = {}
         for model, entry in self.entries(quantity).items():
             first, last = held.get(model, (0, 0))
-            place = "" if not first else f" ({first})" if first == last else f" ({first}–{last})"
+            place = f" ({first})" if first == last else f" ({first}–{last})"
+            if not first or (first, last) == (1, len(held)):  # no place, or any: nothing is known
+                place = ""
             digits = QUANTITIES[quantity].digits
             error = f" ± {entry.error:.{digits}f}" if math.isfinite(entry.error) else ""
             found[model] = f"{entry.kind or ''} {entry.value:.{digits}f}{error}{place}".strip()

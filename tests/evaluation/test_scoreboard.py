@@ -46,7 +46,13 @@ def test_a_number_with_an_unknown_constant_holds_no_place():
     one = board(exact=number(-17), unknown=number(1000, kind=Kind.UNNORMALIZED))
     assert one.places("log p(x)") == {"exact": (1, 1)}
     assert "+C 1000.00" in repr(one)
-    assert "(1)" in repr(one)
+    assert "(1)" not in repr(one)  # first of one: nothing to tell
+
+
+def test_a_place_is_written_only_where_something_is_known():
+    text = repr(board(one=number(-17, 0.3), other=number(-17.2, 0.3)))
+    assert "(1" not in text
+    assert "(2)" in repr(board(good=number(-17), bad=number(-25)))
 
 
 def test_where_less_is_better_the_smallest_is_first():
