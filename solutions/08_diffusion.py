@@ -75,7 +75,9 @@ device = begin(seed=0)
 #
 # $$x_t = \alpha_t\cdot\text{data} + \sigma_t\cdot\text{noise}, \qquad \text{noise}\sim\mathcal N(0, I).$$
 #
-# $\alpha_t$ falls from 1 to about 0: what is left of the data. $\sigma_t$ rises from 0 to about 1. How fast is the **schedule**; here $\alpha_t^2 + \sigma_t^2 = 1$, so that data of variance one keep it. Nothing in this is learned. (In the cells, `path` is the schedule of the picture above, DDPM's, and `truth` its data: eight Gaussians, a density known exactly, shrunk so that its variance is about one.)
+# $\alpha_t$ falls from 1 to about 0: what is left of the data. $\sigma_t$ rises from 0 to about 1. How fast, the **schedule** says; here $\alpha_t^2 + \sigma_t^2 = 1$, so that data of variance one keep it. (The paper of DDPM, Ho et al., 2020, writes $\sqrt{\bar\alpha_t}$ for our $\alpha_t$.) Nothing in this is learned.
+#
+# In the cells, `path` is the schedule of the picture above, DDPM's, and `truth` its data: eight Gaussians, a density known exactly, shrunk so that its variance is about one.
 #
 # ### Exercise 1 · Noising · ●○○ · 5 minutes
 #
@@ -608,6 +610,8 @@ print(f"the network's bound lies {both.mean():.3f} ± {both.std() / len(both) **
 # To draw a digit that you *name*, show the network its label $y$: $\varepsilon_\theta(x_t, t, y)$, and in a tenth of the training examples hide it ($y$ = None), so that the same network also knows $\varepsilon_\theta(x_t, t)$. **Classifier-free guidance** (Ho & Salimans, 2022) overdoes the difference of the two, by a weight $w \ge 0$:
 #
 # $$\hat\varepsilon = (1 + w)\,\varepsilon_\theta(x_t, t, y) - w\,\varepsilon_\theta(x_t, t).$$
+#
+# (Many libraries call $1 + w$ the *guidance scale*: 1 is none.)
 #
 # ### Exercise 6 · Classifier-free guidance · ●○○ · 5 minutes
 
