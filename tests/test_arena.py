@@ -1,8 +1,12 @@
 """The arena: everybody has a row, what was played is not played again, and what failed says so."""
 
 import json
+import subprocess
+import sys
+import time
 from dataclasses import replace
 
+import psutil
 import pytest
 import torch
 
@@ -68,6 +72,7 @@ def test_mixtures_keep_the_iteration_that_was_best_on_validation():
     torch.manual_seed(0)
     model = models.BernoulliMixture(data.space, 60)
     steps, _ = entrants.expectation_maximization(model, data, 60.0, 0)
+    model.requires_grad_(False)
     kept = float(model.log_prob(data.valid).value.mean())
     for _ in model.em(data.train, 20):
         pass
@@ -158,6 +163,29 @@ def test_several_processes_play_as_one(tmp_path):
         assert one.report.numbers["log p(x)"] == other.report.numbers["log p(x)"]
         assert torch.equal(one.samples, other.samples)
     assert json.loads((tmp_path / f"{todo[1].path}.json").read_text())["about"]["torch"] == torch.__version__
+
+
+@pytest.mark.slow
+def test_workers_end_with_a_killed_parent(tmp_path):
+    """Else they would train on for nobody, on two cores."""
+    code = (
+        "from dgmcourse.arena import matches, play_all\n"
+        "from pathlib import Path\n"
+        "if __name__ == '__main__':\n"
+        f"    play_all(matches(600, 1, ['GAN', 'Glow']), Path({str(tmp_path)!r}), jobs=2, progress=False)\n"
+    )
+    script = tmp_path / "script.py"
+    script.write_text(code)
+    parent = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE)
+    workers = []
+    while len(workers) < 2:
+        assert parent.poll() is None
+        workers = [p for p in psutil.Process(parent.pid).children() if "spawn_main" in " ".join(p.cmdline())]
+        time.sleep(0.1)
+    time.sleep(5)  # until they have started to work
+    parent.kill()
+    parent.communicate(timeout=60)
+    assert not psutil.wait_procs(workers, timeout=60)[1]
 
 
 def test_the_files_hold_both_tables_and_the_pictures(tmp_path):

@@ -9,10 +9,11 @@ import torch
 from dgmcourse import results, zoo
 from dgmcourse.data import glyphs
 from dgmcourse.evaluation import Estimate, course_features
+from dgmcourse.evaluation.quality import draw
 from dgmcourse.models import IndependentPixels
 from dgmcourse.recipes import RECIPES, yardstick
 from dgmcourse.recipes.run import Card
-from dgmcourse.recipes.yardstick import JUDGE, SAMPLES, RealImages, compare, draw, measure
+from dgmcourse.recipes.yardstick import JUDGE, SAMPLES, RealImages, compare, measure
 
 COLUMNS = {"recognized", "Fréchet", "kernel", "precision", "recall", "density", "coverage", "copying z", "copied"}
 

@@ -5,11 +5,12 @@ import json
 import logging
 import os
 import platform
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 
 import torch
@@ -212,9 +213,19 @@ def _played(todo: Sequence[Match], jobs: int) -> Iterator[Result]:
     if jobs == 1 or len(todo) < 2:
         yield from map(play, todo)
         return
-    pool = ProcessPoolExecutor(min(jobs, len(todo)), mp_context=get_context("spawn"))
+    pool = ProcessPoolExecutor(min(jobs, len(todo)), mp_context=get_context("spawn"), initializer=_end_with_parent)
     try:
         for future in as_completed([pool.submit(play, match) for match in todo]):
             yield future.result()
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed ends as well, instead of training for nobody."""
+
+    def wait() -> None:
+        parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()

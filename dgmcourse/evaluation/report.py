@@ -2,25 +2,19 @@
 
 import json
 import math
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
 
 from ..core import GenerativeModel, Kind, Latent
 from ..data import Dataset
 from ..tables import Table
 from .classifier import DigitClassifier
 from .features import course_classifier, course_features
-from .frechet import frechet_distance
-from .kernels import kernel_distance, mmd
+from .kernels import mmd
 from .likelihood import Estimate
-from .memorization import memorization_test
-from .neighbors import manifold_scores
+from .quality import draw, plain, recognition, sample_quality
 from .representation import linear_probe
 from .strongest import strongest_log_prob
 
@@ -109,7 +103,14 @@ class Report:
 
     def to_json(self) -> str:
         """As text that `from_json` reads."""
-        numbers = {name: {**number._asdict(), "kind": str(number.kind or "")} for name, number in self.numbers.items()}
+        numbers = {
+            name: {
+                **number._asdict(),
+                "kind": str(number.kind or ""),
+                "standard_error": number.standard_error if math.isfinite(number.standard_error) else None,
+            }
+            for name, number in self.numbers.items()
+        }
         known = {"model": self.model, "data": self.data, "numbers": numbers, "notes": self.notes, "dim": self.dim}
         return json.dumps(known, indent=2, ensure_ascii=False)
 
@@ -123,7 +124,13 @@ class Report:
         try:
             known = json.loads(text)
             numbers = {
-                name: Estimate(**{**number, "kind": Kind(number["kind"]) if number["kind"] else None})
+                name: Estimate(
+                    **{
+                        **number,
+                        "kind": Kind(number["kind"]) if number["kind"] else None,
+                        "standard_error": math.nan if number["standard_error"] is None else number["standard_error"],
+                    }
+                )
                 for name, number in known["numbers"].items()
             }
             return Report(known["model"], known["data"], numbers, known["notes"], known["dim"])
@@ -171,9 +178,7 @@ def evaluate(
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(seed)
         _likelihood(model, data, numbers, notes)
-        drawn = _samples(model, data, samples, numbers, notes)
-        if drawn is not None:
-            _sample_quality(*drawn, data, classifier, numbers, notes)
+        _samples(model, data, samples, classifier, seed, numbers, notes)
         _representation(model, data, numbers, notes)
     dim = data.space.dim if data.space.discrete else None
     return Report(name or type(model).__name__, data.name, numbers, notes, dim)
@@ -196,65 +201,37 @@ def _likelihood(model: GenerativeModel, data: Dataset, numbers: dict, notes: dic
 
 
 def _samples(
-    model: GenerativeModel, data: Dataset, n: int, numbers: dict, notes: dict
-) -> tuple[Tensor, Tensor | None] | None:
-    """n samples on the CPU and the labels that were asked for, a thousand at a time; seconds of the first thousand."""
-    labels, parts = None, []
-    try:
-        model.sample(2)
-    except (ValueError, TypeError) as error:
-        if data.test_labels is None or data.classes is None:
-            notes["samples"] = str(error)
-            return None
-        labels = torch.arange(n) % data.classes
-    started, clock = None, time.process_time if model.device.type == "cpu" else time.perf_counter
-    for first in range(0, n, 1000):
-        count = min(1000, n - first)
-        started = clock()
-        asked = None if labels is None else labels[first : first + count].to(model.device)
-        parts.append(model.sample(count, asked).cpu())  # to the CPU: on a GPU this waits for the result
-        if not first:
-            numbers["ms/sample"] = Estimate(1000 * (clock() - started) / count, math.nan, None, count, "ms")
-    x = torch.cat(parts)
-    if not torch.isfinite(x).all():
-        notes["samples"] = f"{(~torch.isfinite(x).flatten(1).all(1)).sum()} of {n} samples are not finite"
-        return None
-    return x, labels
-
-
-def _sample_quality(
-    x: Tensor,
-    labels: Tensor | None,
+    model: GenerativeModel,
     data: Dataset,
+    n: int,
     classifier: DigitClassifier | None,
+    seed: int,
     numbers: dict,
     notes: dict,
 ) -> None:
-    """Distances between samples and test examples, and what the classifier says of the samples."""
-    describe: Callable[[Tensor], Tensor] = lambda images: images.flatten(1)  # noqa: E731
-    if len(data.space.shape) == 3:
-        try:
-            judge = classifier or course_classifier(data.space)
-        except ValueError as error:
-            notes["Fréchet"] = str(error)
-            return
-        describe = partial(course_features, classifier=judge)
-        chances = judge.head(describe(x)).softmax(-1)  # (n, classes)
-        numbers["recognized"] = Estimate.mean((chances.amax(1) > 0.9).double(), "")
-        if labels is not None:
-            numbers["as asked"] = Estimate.mean((chances.argmax(1) == labels).double(), "")
-    fake, real = describe(x), describe(data.test)
-    if len(data.space.shape) == 3:
-        numbers["Fréchet"] = Estimate(frechet_distance(real, fake), math.nan, None, len(fake), "")
-        numbers["kernel"] = kernel_distance(real, fake)
-    else:
-        numbers["MMD²"] = Estimate(mmd(real, fake), math.nan, None, len(fake), "")
-    scores = manifold_scores(real, fake)
-    for name in ("precision", "recall", "density", "coverage"):
-        numbers[name] = Estimate(float(getattr(scores, name)), math.nan, None, len(fake), "")
-    copying = memorization_test(x.flatten(1), data.train.flatten(1), data.test.flatten(1))
-    numbers["copying z"] = Estimate(copying.z, math.nan, None, len(x), "")
-    numbers["copied"] = Estimate(copying.copied, math.nan, None, len(x), "")
+    """What they cost, how far they are from test examples, and what the classifier says of them."""
+    x, asked, milliseconds = draw(model, n, seed)
+    numbers["ms/sample"] = plain(milliseconds, n, "ms")
+    strange = (~torch.isfinite(x).flatten(1).all(1)).sum()
+    if strange:
+        notes["samples"] = f"{strange} of {n} samples are not finite"
+        return
+    fresh = data.valid if len(data.valid) else data.test
+    if len(data.space.shape) < 3:
+        fake, test, train, fresh = (part.flatten(1) for part in (x, data.test, data.train, fresh))
+        numbers["MMD²"] = plain(mmd(test, fake), n)
+        found = sample_quality(fake, test, train, fresh)
+        numbers.update({name: found[name] for name in found if name not in ("Fréchet", "kernel")})
+        return
+    try:
+        judge = classifier or course_classifier(data.space)
+    except ValueError as error:
+        notes["samples"] = str(error)
+        return
+    fake, test, train, fresh = (course_features(part, judge) for part in (x, data.test, data.train, fresh))
+    with torch.no_grad():
+        numbers.update(recognition(judge.head(fake).softmax(-1), asked))
+    numbers.update(sample_quality(fake, test, train, fresh))
 
 
 def _representation(model: GenerativeModel, data: Dataset, numbers: dict, notes: dict) -> None:

@@ -13,18 +13,14 @@ from .. import zoo
 from ..core import GenerativeModel
 from ..data import mnist
 from ..evaluation.features import course_classifier, course_features
-from ..evaluation.frechet import frechet_distance
-from ..evaluation.kernels import kernel_distance
 from ..evaluation.likelihood import Estimate
-from ..evaluation.memorization import memorization_test
-from ..evaluation.neighbors import manifold_scores
+from ..evaluation.quality import draw, plain, recognition, sample_quality
 from .run import Card, hardware
 
-__all__ = ["JUDGE", "SAMPLES", "RealImages", "compare", "draw", "measure", "real_images", "yardstick"]
+__all__ = ["JUDGE", "SAMPLES", "RealImages", "compare", "measure", "real_images", "yardstick"]
 
 SAMPLES = 5_000  # half of the test images: the other half shows what the numbers are where nothing is wrong
 JUDGE = "classifier-mnist"  # its card holds what real images get
-_SURE = 0.9  # the classifier's probability from which an image counts as recognized
 _AT_ONCE = 500
 
 
@@ -67,48 +63,19 @@ def yardstick(model: GenerativeModel, samples: int = SAMPLES, seed: int = 0) -> 
 
     A conditional model is asked for all labels in turn.
     """
-    x, asked, milliseconds = draw(model, samples, seed)
-    numbers = compare(x, model.space.kind, asked)
-    return numbers | {"ms/sample": Estimate(milliseconds, math.nan, None, samples, "ms")}
-
-
-def draw(model: GenerativeModel, samples: int = SAMPLES, seed: int = 0) -> tuple[Tensor, Tensor | None, float]:
-    """Samples on the CPU, the labels that were asked for, and the milliseconds of computing that each took."""
-    asked = torch.arange(samples) % model.classes if getattr(model, "classes", None) else None
-    clock = time.process_time if model.device.type == "cpu" else time.perf_counter
-    parts = []
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        started = clock()
-        for first in range(0, samples, _AT_ONCE):
-            y = None if asked is None else asked[first : first + _AT_ONCE].to(model.device)
-            parts.append(model.sample(min(_AT_ONCE, samples - first), y).cpu())
-        seconds = clock() - started
-    return torch.cat(parts), asked, 1000 * seconds / samples
+    x, asked, milliseconds = draw(model, samples, seed, _AT_ONCE)
+    return compare(x, model.space.kind, asked) | {"ms/sample": plain(milliseconds, samples, "ms")}
 
 
 @torch.no_grad()
 def compare(x: Tensor, kind: str, asked: Tensor | None = None) -> dict[str, Estimate]:
     """Images (n, 1, 28, 28), of which certain labels were asked, beside real ones of their kind: numbers by name.
 
-    The names are those of `evaluation.report.QUANTITIES`, and so are the metrics, but for the test of copying: it looks
-    at course features here, because pixels that are drawn at random keep copies of binary images apart.
+    The names are those of `evaluation.report.QUANTITIES`, and so are the metrics.
     """
     fake, (test, train, fresh) = course_features(x), _features(kind)
     chances = course_classifier(x.shape[1:]).head(fake).softmax(-1)  # (n, classes)
-    numbers = {"recognized": Estimate.mean((chances.amax(1) > _SURE).double(), "")}
-    if asked is not None:
-        numbers["as asked"] = Estimate.mean((chances.argmax(1) == asked).double(), "")
-    numbers["Fréchet"] = _plain(frechet_distance(test, fake), len(x))
-    numbers["kernel"] = kernel_distance(test, fake)
-    numbers |= {name: _plain(value, len(x)) for name, value in manifold_scores(test, fake)._asdict().items()}
-    copying = memorization_test(fake, train, fresh)
-    return numbers | {"copying z": _plain(copying.z, len(x)), "copied": _plain(copying.copied, len(x))}
-
-
-def _plain(value: float, n: int) -> Estimate:
-    """A number whose standard error nobody knows."""
-    return Estimate(float(value), math.nan, None, n, "")
+    return recognition(chances, asked) | sample_quality(fake, test, train, fresh)
 
 
 def _of_real_images() -> dict[str, dict[str, Estimate]]:
