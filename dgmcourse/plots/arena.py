@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter, ScalarFormatter
 from torch import Tensor
 
 from .figures import COLORS, MARKERS, array, new_figure
@@ -50,7 +51,6 @@ def plot_pareto(
         for one in shown:
             color, marker = marks[one.name]
             axis.plot(place(one), one.quality, marker=marker, color=color, ls="", ms=7, label=one.name)
-            axis.annotate(one.name, (place(one), one.quality), xytext=(5, 4), textcoords="offset points", fontsize=7.5)
             if axis is right and one.kind == "≥":
                 axis.annotate("", (place(one), one.quality), xytext=(-14, 0), textcoords="offset points",
                               arrowprops={"arrowstyle": "<-", "color": color, "lw": 0.9})  # fmt: skip
@@ -59,13 +59,58 @@ def plot_pareto(
         if floor is not None:
             axis.axhline(floor, color="#444444", lw=0.9, ls="--", zorder=0)
     left.set(xlabel="milliseconds a sample", ylabel=quality, xscale="log", yscale="log")
+    left.yaxis.set_major_formatter(ScalarFormatter())
+    left.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.7)))
     right.set(xlabel="−log p(x), nats (arrow: at most)")
-    for axis in (left, right):
-        axis.margins(x=0.12)
+    for axis, shown, place in ((left, contenders, lambda c: c.time), (right, scored, lambda c: -c.log_prob)):
+        axis.margins(x=0.16, y=0.08)
+        _label(
+            figure,
+            axis,
+            [(one.name, place(one), one.quality) for one in shown],
+            {one.name for one in shown if axis is right and one.kind == "≥"},
+        )
     if floor is not None:
-        left.annotate("real images", (0.0, floor), xycoords=("axes fraction", "data"), xytext=(2, 3),
-                      textcoords="offset points", fontsize=7.5, color="#444444")  # fmt: skip
+        left.annotate("real images", (1.0, floor), xycoords=("axes fraction", "data"), xytext=(-2, -8),
+                      textcoords="offset points", fontsize=7.5, color="#444444", ha="right")  # fmt: skip
     return figure
+
+
+def _label(
+    figure: Figure, axis, named: Sequence[tuple[str, float, float]], arrows: set[str], size: float = 7.5
+) -> None:
+    """Write each name beside its point, where it covers no point, arrow or other name, as far as there is room."""
+    figure.draw_without_rendering()
+    points = axis.transData.transform([(x, y) for _, x, y in named])  # (n, 2), pixels
+    unit = figure.dpi / 72  # pixels in a typographic point
+    taken = [
+        (x - (14 if name in arrows else 4) * unit, y - 4 * unit, x + 4 * unit, y + 4 * unit)
+        for (name, *_), (x, y) in zip(named, points, strict=True)
+    ]
+    for (name, x, y), (across, up) in sorted(zip(named, points, strict=True), key=lambda pair: pair[1][1]):
+        width, height = 0.56 * size * unit * len(name), 1.1 * size * unit
+        best = None
+        for dx, dy in _OFFSETS:
+            left = across + dx * unit - (width if dx < 0 else 0 if dx > 0 else width / 2)
+            below = up + dy * unit - height / 2
+            box = (left, below, left + width, below + height)
+            cost = sum(_overlap(box, other) for other in taken) + 0.01 * (abs(dx) + abs(dy)) * unit
+            inside = axis.bbox.x0 <= box[0] and box[2] <= axis.bbox.x1 + 20 and axis.bbox.y0 <= box[1]
+            cost += 0 if inside else 1e4
+            if best is None or cost < best[0]:
+                best = (cost, dx, dy, box)
+        _, dx, dy, box = best
+        taken.append(box)
+        axis.annotate(name, (x, y), xytext=(dx, dy), textcoords="offset points", fontsize=size,
+                      ha="right" if dx < 0 else "left" if dx > 0 else "center", va="center")  # fmt: skip
+
+
+_OFFSETS = [(dx, dy) for dx in (7, -7, 0) for dy in (0, 8, -8, 15, -15, 22, -22) if dx or abs(dy) > 5]
+
+
+def _overlap(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> float:
+    """The area that two boxes (left, below, right, above) share."""
+    return max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
 
 
 def _front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
