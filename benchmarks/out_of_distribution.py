@@ -7,6 +7,22 @@ larger for what is stranger: −log p (of MADE exactly; of the mixture at most, 
 continuous by noise), a free energy, an energy, or −max softmax of a classifier. A seed chooses
 weights, batches, chains, the letters' fonts and the noise. Mean ± standard deviation over seeds; CPU seconds of training
 on one thread.
+
+Found, mean over seeds 0, 1, 2; no standard deviation is above 0.022:
+
+    score                          letters  upside down  mirrored  noisy  averages  CPU s
+    classifier, −max softmax         0.921        0.790     0.802  0.724     0.351    1.3
+    classifier, energy               0.851        0.795     0.800  0.503     0.161    1.3
+    JEM, −max softmax                0.878        0.760     0.777  0.617     0.415    7.1
+    JEM, energy                      0.997        0.813     0.874  0.976     0.000    7.1
+    EnergyModel, contrastive         0.996        0.778     0.854  0.977     0.000    6.3
+    EnergyModel, denoising           0.995        0.821     0.890  0.996     0.003    6.2
+    RBM, free energy                 0.992        0.842     0.904  0.912     0.141    6.0
+    mixture of Gaussians, −bound     0.996        0.864     0.919  0.998     0.015    0.3
+    MADE, −log p                     0.996        0.816     0.888  1.000     0.914    6.9
+
+MADE alone notices averages: it gives each level a probability of its own, and 49 % of the digits' pixels are exactly 0, of
+the averages' 34 %.
 """
 
 import argparse
