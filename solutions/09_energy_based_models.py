@@ -249,10 +249,13 @@ bias_table(log_acceptance, "MALA")
 # %% [markdown]
 # With the whole rule the error is gone, at both step sizes (what is left is chance), and nobody is lost. The colleague's rule had counted downhill twice, once in proposing and once in accepting: hence half the variance. The price of a large step is now refusals, which are honest. (The package has `dynamics.metropolis_langevin`, and `tuned_step_size`, which looks for the ε that accepts about 57 %.)
 #
-# **Explore** the two wells. (1) Drop particles into the right well, play, and watch the table: how long until the shares are right? (Its valleys meet at the pass, a little to the right of $x_1 = 0$, so A holds slightly more than $P(x_1 < 0)$.) (2) Cool to T = 0.3 (the walk then samples $e^{-E/T}$). Do they still get across? (3) Set T = 1 again and the step size to 1, with plain Langevin: what becomes of the particles? Choose Metropolis-adjusted, and drop new ones.
+# **Explore** the two wells. (1) Fifty particles were dropped into the right well, and have made 100 steps. Play, and watch the table: how long until the shares are right? (Its valleys meet at the pass, a little to the right of $x_1 = 0$, so A holds slightly more than $P(x_1 < 0)$.) (2) Clear, cool to T = 0.3 (the walk then samples $e^{-E/T}$), and click into the right well to drop new ones. Do they still get across? (3) Set T = 1 again and the step size to 1, with plain Langevin: what becomes of the particles? Choose Metropolis-adjusted, and drop new ones.
 
 # %%
-explorers.EnergyLandscape(two_wells, extent=4.5, step_size=0.1)
+wells = explorers.EnergyLandscape(two_wells, extent=4.5, step_size=0.1)
+wells.drop((2.0, 0.0))
+wells.step(100)
+wells
 
 # %% [markdown]
 # ## 3. Learning: data down, samples up
