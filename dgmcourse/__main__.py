@@ -144,11 +144,15 @@ def arena(
         list[str] | None, typer.Option(help="Only this entrant; may be given more than once.", metavar="NAME")
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("runs/arena"),
+    keep: Annotated[bool, typer.Option("--keep", help="Make the result the one that the course shows.")] = False,
 ) -> None:
     """Let every family learn the same digits for the same seconds, and judge all of them. Goes on if interrupted."""
-    from .arena import run
+    from .arena import run, ship
 
-    typer.echo(run(out, budget=budget, seeds=seeds, jobs=jobs, entrants=only))
+    result = run(out, budget=budget, seeds=seeds, jobs=jobs, entrants=only)
+    if keep:
+        ship(result)
+    typer.echo(result)
 
 
 def main() -> None:

@@ -214,3 +214,29 @@ def test_the_truth_judged_by_itself_is_no_distance_away():
     numbers = judge_toy(model, data).numbers
     assert numbers["KL"].value == pytest.approx(0, abs=1e-5)
     assert abs(numbers["MMD²"].value) < 2e-3
+
+
+def test_a_kept_result_is_what_the_course_shows(tmp_path, monkeypatch):
+    from dgmcourse.arena import shipping
+
+    todo = [QUICK, Match("digits", "kernel density", 0, 0.2), Match("moons", "Gaussian", 0, 0.1)]
+    arena = Arena([play(one) for one in todo])
+    shipping.ship(arena, tmp_path / "shipped", tmp_path)
+    monkeypatch.setattr(shipping, "HOME", tmp_path / "shipped")
+    shipping._known.cache_clear()
+    shipping.shipped_samples.cache_clear()
+    try:
+        board = shipping.shipped()
+        assert set(board.reports) == {"independent pixels", "kernel density"}
+        assert board.entries("log p(x)") == arena.scoreboard.entries("log p(x)")
+        images = shipping.shipped_samples()["kernel density"]
+        assert torch.equal(images, arena.results[1].samples[:24])
+        assert shipping.shipped_toys().rows[0][0] == "Gaussian"
+        assert shipping.shipped_floor() == pytest.approx(arena.floor)
+        assert "| kernel density | 0 |" in shipping.readme()
+    finally:
+        shipping._known.cache_clear()
+        shipping.shipped_samples.cache_clear()
+    assert "# The arena" in (tmp_path / "arena.md").read_text()
+    assert (tmp_path / "arena-toys.png").is_file()
+    assert not (tmp_path / "arena.csv").exists()

@@ -141,8 +141,8 @@ class Arena:
         hardware = sorted({r.about.get("hardware", "") for r in self.results})
         return f"{', '.join(hardware)} for each model; torch {', '.join(torches)}; {' to '.join(dict.fromkeys((dates[0], dates[-1])))}"
 
-    def write(self, folder: Path) -> None:
-        """arena.md, arena.csv, arena.json and the pictures; each file replaced whole."""
+    def write(self, folder: Path, names: Sequence[str] | None = None) -> None:
+        """arena.md, arena.csv, arena.json and the pictures, or those named; each file replaced whole."""
         from ..plots.figures import picture
 
         files: dict[str, bytes] = {}
@@ -152,13 +152,19 @@ class Arena:
             files["arena.json"] = self.scoreboard.to_json().encode()
             files["arena-samples.png"] = picture(self.samples())
             files["arena-pareto.png"] = picture(self.pareto())
+            looks = "![Samples of every entrant, the best first](arena-samples.png)"
+            trades = "![Fréchet distance against sampling time and against −log p(x)](arena-pareto.png)"
             floor = f"Fréchet distance of training images from test images: {self.floor:.2f}."
-            parts += [markdown(self.table()), f"In brackets: the place, or the places that are possible. {floor}"]
+            places = "In brackets: the place, or the places that are possible; without brackets, any is."
+            parts += [markdown(self.table()), f"{places} {floor}", looks, trades]
         if any(self.of(name) for name in TOYS):
             files["arena-toys.png"] = picture(self.clouds())
-            parts += [markdown(self.toy_table())]
-        files["arena.md"] = "\n\n".join([*parts, self.about()]).encode() + b"\n"
+            clouds = "![Samples in the plane, entrants by densities](arena-toys.png)"
+            parts += [markdown(self.toy_table()), clouds]
+        files["arena.md"] = "\n\n".join(["# The arena", *parts, f"{self.about()}."]).encode() + b"\n"
         for name, content in files.items():
+            if names is not None and name not in names:
+                continue
             partial = folder / f"{name}.{os.getpid()}.partial"
             partial.write_bytes(content)
             os.replace(partial, folder / name)

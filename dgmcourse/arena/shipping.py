@@ -1,0 +1,82 @@
+"""The result that ships with the course: what `python -m dgmcourse arena` gave, for lesson 10, the README and `docs/`."""
+
+import functools
+import json
+import os
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..evaluation.scoreboard import Scoreboard
+from ..tables import Table
+from .results import Arena, markdown
+
+__all__ = ["HOME", "readme", "ship", "shipped", "shipped_floor", "shipped_samples", "shipped_toys"]
+
+HOME = Path(__file__).parent / "shipped"
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+README_COLUMNS = ("log p(x)", "Fréchet", "density", "coverage", "recognized", "ms/sample")
+SAMPLES = 24
+
+
+def ship(arena: Arena, home: Path = HOME, docs: Path = DOCS) -> None:
+    """Keep a whole arena's result: numbers and a few samples in the package, tables and pictures in `docs/`."""
+    from safetensors.torch import save_file
+
+    home.mkdir(exist_ok=True)
+    toys = arena.toy_table()
+    known = {
+        "scoreboard": json.loads(arena.scoreboard.sorted_by("Fréchet").to_json()),
+        "seconds": {row[0]: row[1] for row in arena.table().rows},
+        "floor": arena.floor,
+        "toys": {"header": list(toys.header), "rows": [list(row) for row in toys.rows], "caption": toys.caption},
+        "about": arena.about(),
+    }
+    images = {name: rs[0].samples[:SAMPLES] for name, rs in arena.of("digits").items() if rs[0].samples is not None}
+    partial = home / f"partial.{os.getpid()}"
+    save_file({name: (255 * x).round().to(torch.uint8).contiguous() for name, x in images.items()}, partial)
+    partial.chmod(0o644)
+    os.replace(partial, home / "samples.safetensors")
+    partial.write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(partial, home / "arena.json")
+    arena.write(docs, ("arena.md", "arena-samples.png", "arena-pareto.png", "arena-toys.png"))
+
+
+@functools.cache
+def _known() -> dict:
+    return json.loads((HOME / "arena.json").read_text(encoding="utf-8"))
+
+
+def shipped() -> Scoreboard:
+    """The arena's scoreboard: every family on the binary 8×8 digits, the best samples first."""
+    return Scoreboard.from_json(json.dumps(_known()["scoreboard"]))
+
+
+@functools.cache
+def shipped_samples() -> dict[str, Tensor]:
+    """The first samples of each entrant, (24, 1, 8, 8) in {0, 1}."""
+    from safetensors.torch import load_file
+
+    return {name: x.float() / 255 for name, x in load_file(HOME / "samples.safetensors").items()}
+
+
+def shipped_toys() -> Table:
+    """Entrants × densities in the plane: KL(truth ‖ model)."""
+    return Table(**_known()["toys"])
+
+
+def shipped_floor() -> float:
+    """The Fréchet distance of training images from test images."""
+    return _known()["floor"]
+
+
+def readme() -> str:
+    """What the README tells of it, which a test holds it to."""
+    known, board = _known(), shipped()
+    plain = board.table(README_COLUMNS)
+    rows = [(name, known["seconds"][name], *cells) for name, *cells in plain.rows]
+    caption = (
+        f"{board.caption[:1].upper()}{board.caption[1:]}; places in brackets where they are known. {known['about']}."
+    )
+    return f"{markdown(Table(('model', 'seconds', *README_COLUMNS), rows))}\n\n{caption}"
