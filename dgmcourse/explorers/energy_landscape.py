@@ -304,7 +304,7 @@ class EnergyLandscape(Explorer, W.VBox):
         low = float(self.surface.grid.min())
         highest = [self._truth.mean + 1, *(np.minimum(notes[:, 1], low + 40) if len(notes) else [])]
         span = max(highest) - low
-        plane = Plane(360, 140, (steps[0], max(steps[-1], steps[0] + 20)), (low - 0.05 * span, low + 1.1 * span), "steps",
+        plane = Plane(360, 140, (steps[0], max(steps[-1], steps[0] + 20)), (low - 0.05 * span, low + 1.6 * span), "steps",
                       "mean energy, nats")  # fmt: skip
         image, draw = plane.sheet()
         if len(notes):
