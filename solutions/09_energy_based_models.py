@@ -688,13 +688,13 @@ show(
     alt="Three densities. The truth: two hills, the left one darker. Score matching: nearly all mass on one hill. Noise contrast: both hills, the left one darker, much as in the truth.",
 )
 Table(
-    ("learned by", "mass on the left hill", "KL(truth ‖ model), nats", "½ E‖difference of scores‖²"),
+    ("learned by", "mass on the left hill", "KL(truth ‖ model), nats", "½ mean ‖difference of scores‖²"),
     rows,
     "Two hills, 500 steps, summed over a grid",
 )
 
 # %% [markdown]
-# Look at the last column, which is what score matching makes small: by that measure it is much the better of the two, and yet it has nearly all mass on one of them. NCE compares *values* with a density that covers both hills. Its slopes are worse, its shares nearly right. Its own weakness: if $q$ is unlike $p$, telling them apart is too easy, and teaches nothing (try `data.toy("spirals")`). In the plane a Gaussian will do; among images no simple $q$ does.
+# Look at the last column, the mean under the truth, which is what score matching makes small: by that measure it is much better than NCE, and yet it has nearly all mass on one hill. NCE compares *values* with a density that covers both hills. Its slopes are worse, its shares nearly right. Its own weakness: if $q$ is unlike $p$, telling them apart is too easy, and teaches nothing (try `data.toy("spirals")`). In the plane a Gaussian will do; among images no simple $q$ does.
 #
 # ## 8. And, or, not
 #
