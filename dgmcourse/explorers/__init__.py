@@ -14,6 +14,7 @@ from .latent_walk import LatentWalk
 from .model_dial import ModelDial
 from .next_token import NextToken
 from .noising import Noising
+from .scoreboard_explorer import ScoreboardExplorer
 from .trajectory_player import TrajectoryPlayer
 
 __all__ = [
@@ -32,5 +33,6 @@ __all__ = [
     "ModelDial",
     "NextToken",
     "Noising",
+    "ScoreboardExplorer",
     "TrajectoryPlayer",
 ]

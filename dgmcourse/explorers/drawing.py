@@ -97,6 +97,17 @@ def ticks(low: float, high: float, about: int = 5) -> list[float]:
     return [round(i * step, 10) for i in range(first, last + 1)]
 
 
+def log_ticks(low: float, high: float, about: int = 5) -> list[tuple[float, str]]:
+    """Round numbers between 10^low and 10^high, about so many, as (logarithm to base 10, text)."""
+    powers = range(math.floor(low), math.ceil(high) + 1)
+    for factors, apart in (((1, 2, 5), 1), ((1, 3), 1), ((1,), 1), ((1,), 2), ((1,), 3)):
+        found = [(k + math.log10(m), number(m * 10.0**k)) for k in powers[::apart] for m in factors]
+        found = [(at, words) for at, words in found if low - 1e-9 <= at <= high + 1e-9]
+        if len(found) <= about + 1:
+            break
+    return found
+
+
 def number(value: float) -> str:
     """A number as text, with a real minus sign."""
     return f"{value:g}".replace("-", "−")
@@ -109,15 +120,20 @@ class Plane:
         width, height: size as shown; without a height the plane is square.
         x_range, y_range: (lowest, highest) value.
         x_label, y_label: what the axes measure, with the unit.
+        logs: whether the values of x and of y are logarithms to base 10 of what the axes are to say.
     """
 
-    def __init__(self, width: int, height: int | None, x_range, y_range, x_label: str = "", y_label: str = ""):
+    def __init__(self, width: int, height: int | None, x_range, y_range, x_label: str = "", y_label: str = "",
+                 logs: tuple[bool, bool] = (False, False)):  # fmt: skip
         self.x_range, self.y_range = _widened(x_range), _widened(y_range)
         about = max(2, (height or width) // 50)
         y_ticks = ticks(*self.y_range, about)
         if len(y_ticks) < 2:  # one number alone is no scale
             y_ticks = ticks(*self.y_range, 2 * about) or [self.y_range[0]]
-        widest = max(font(9).getlength(number(v)) for v in y_ticks)
+        y_ticks = log_ticks(*self.y_range, about) if logs[1] else [(v, number(v)) for v in y_ticks]
+        x_ticks = ticks(*self.x_range, about=max(2, width // 50))
+        x_ticks = log_ticks(*self.x_range, max(2, width // 50)) if logs[0] else [(v, number(v)) for v in x_ticks]
+        widest = max((font(9).getlength(words) for _, words in y_ticks), default=0)
         left = widest + (10 + (14 if y_label else 0)) * SCALE
         bottom = (18 + (15 if x_label else 0)) * SCALE
         across = width * SCALE - left - 8 * SCALE
@@ -125,14 +141,14 @@ class Plane:
         image = Image.new("RGB", (width * SCALE, tall), PAPER)
         draw = ImageDraw.Draw(image)
         self.box = (left, 8 * SCALE, left + across, tall - bottom)
-        for v in ticks(*self.x_range, about=max(2, width // 50)):
+        for v, words in x_ticks:
             x, _ = self.at(v, self.y_range[0])
             draw.line([(x, self.box[1]), (x, self.box[3])], fill=FAINT, width=SCALE // 2)
-            draw.text((x, self.box[3] + 4 * SCALE), number(v), fill=MUTED, font=font(9), anchor="mt")
-        for v in y_ticks:
+            draw.text((x, self.box[3] + 4 * SCALE), words, fill=MUTED, font=font(9), anchor="mt")
+        for v, words in y_ticks:
             _, y = self.at(self.x_range[0], v)
             draw.line([(self.box[0], y), (self.box[2], y)], fill=FAINT, width=SCALE // 2)
-            draw.text((self.box[0] - 5 * SCALE, y), number(v), fill=MUTED, font=font(9), anchor="rm")
+            draw.text((self.box[0] - 5 * SCALE, y), words, fill=MUTED, font=font(9), anchor="rm")
         draw.rectangle(self.box, outline="#999999", width=SCALE // 2)
         middle = (self.box[0] + self.box[2]) / 2
         draw.text((middle, image.height - 3 * SCALE), x_label, fill=INK, font=font(10), anchor="mb")
