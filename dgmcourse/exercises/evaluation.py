@@ -6,4 +6,4 @@ from .evaluation_distances import FRECHET, MMD
 from .evaluation_fairness import BUG, EXTRAPOLATE
 from .evaluation_tests import IMPORTANCE, TWO_SAMPLE
 
-register(IMPORTANCE, FRECHET, EXTRAPOLATE, MMD, MANIFOLD, TWO_SAMPLE, BUG, COPYING)
+register(IMPORTANCE, FRECHET, BUG, EXTRAPOLATE, MMD, MANIFOLD, TWO_SAMPLE, COPYING)
