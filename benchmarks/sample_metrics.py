@@ -141,16 +141,16 @@ def main() -> None:
     print(
         f"{os.cpu_count()} cores, {torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f}; seconds of clock, processor"
     )
-    compare_frechet(arguments.points)
-    compare_frechet(FEATURES // 2)  # both covariances are singular
-    compare_kernel(arguments.points)
-    compare_neighbors(arguments.points)
-    if arguments.many:
+    if arguments.many:  # first: a process starts with the peak memory of the one that starts it
         with multiprocessing.get_context("spawn").Pool(1) as pool:
             for name, value, wall, cpu, memory in pool.apply(many, (arguments.many,)):
                 print(f"{name}, {arguments.many} × {FEATURES}, float32, peak memory {memory:.2f} GiB")
                 line("course", value, wall, cpu)
-        print(f"load at the end {os.getloadavg()[0]:.1f}")
+    compare_frechet(arguments.points)
+    compare_frechet(FEATURES // 2)  # both covariances are singular
+    compare_kernel(arguments.points)
+    compare_neighbors(arguments.points)
+    print(f"load at the end {os.getloadavg()[0]:.1f}")
 
 
 if __name__ == "__main__":
