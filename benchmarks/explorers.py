@@ -20,8 +20,9 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "browser"))
 from harness import chromium, find_browser, jupyterlab, open_and_run
 
-from dgmcourse.core import Space
+from dgmcourse.core import Kind, Space
 from dgmcourse.data import text, toy_density
+from dgmcourse.evaluation import Estimate, Report, Scoreboard
 from dgmcourse.explorers import (
     DenoisingPlayer,
     EMStepper,
@@ -37,6 +38,7 @@ from dgmcourse.explorers import (
     ModelDial,
     NextToken,
     Noising,
+    ScoreboardExplorer,
     TrajectoryPlayer,
 )
 from dgmcourse.models import GAN, MADE, RBM, VAE, ContinuousFlow, Diffusion, EnergyModel, SplineFlow, Transformer
@@ -91,6 +93,7 @@ def server_side() -> list[tuple[str, float]]:
         *boltzmann_and_gan(),
         *flows_and_text(),
         *diffusion_and_energy(),
+        *evaluation(),
     ]
 
 
@@ -180,6 +183,44 @@ def diffusion_and_energy() -> list[tuple[str, float]]:
         ("EnergyLandscape, drag of the cross", median_seconds(lambda i: walks._respond("move", 0, i / 50, 0.5))),
         ("EnergyLandscape, 200 particles, five steps", median_seconds(lambda i: walks._play_on())),
         ("EnergyLandscape, a network's energy, five steps", median_seconds(lambda i: learned._play_on())),
+    ]
+
+
+def evaluation() -> list[tuple[str, float]]:
+    """The explorer of lesson 10, likewise: 18 models in ten quantities."""
+    names = (
+        "log p(x)",
+        "Fréchet",
+        "kernel",
+        "precision",
+        "recall",
+        "density",
+        "coverage",
+        "recognized",
+        "probe",
+        "ms/sample",
+    )
+    kinds = (Kind.EXACT, Kind.LOWER_BOUND, Kind.ESTIMATE)
+    values = torch.rand(18, len(names)).tolist()
+    reports = {}
+    for i, row in enumerate(values):
+        numbers = {name: Estimate(v, 0.05, kinds[i % 3] if name == "log p(x)" else None, 497, "")
+                   for name, v in zip(names, row, strict=True)}  # fmt: skip
+        reports[f"model number {i}"] = [Report(f"model number {i}", "digits", numbers)]
+    samples = {model: (torch.rand(20, 1, 8, 8) > 0.5).float() for model in reports}
+    board = ScoreboardExplorer(Scoreboard(reports, {}), samples)
+    models = list(reports)
+    return [
+        (
+            "ScoreboardExplorer, 18 models, another model",
+            median_seconds(lambda i: setattr(board, "first", models[i % 18])),
+        ),
+        (
+            "ScoreboardExplorer, drag of a ring",
+            median_seconds(lambda i: board._respond("move", 1, i % 20 / 20, i % 7 / 7)),
+        ),
+        ("ScoreboardExplorer, another quantity", median_seconds(lambda i: setattr(board, "against", names[i % 10]))),
+        ("ScoreboardExplorer, ranked by another", median_seconds(lambda i: setattr(board, "rank", names[i % 10]))),
     ]
 
 

@@ -112,7 +112,8 @@ class Contest:
 
     def verdict(self, quantity: str, first: str, second: str) -> Verdict:
         """Which of two models is better: the one whose worst possible number beats the other's best possible one."""
-        gaps = [f"{model}: {why}" for model in (first, second) if (why := self.missing(model, quantity))]
+        gaps = [why if why.startswith(model) else f"{model}: {why}"
+                for model in (first, second) if (why := self.missing(model, quantity))]  # fmt: skip
         if gaps:
             return Verdict(quantity, "", False, "; ".join(gaps))
         sign = 1 if QUANTITIES[quantity].better == "higher" else -1
@@ -158,9 +159,10 @@ class Contest:
         parts = [f"{one} is certainly better than {other} in {_listed(sure[one])}."
                  for one, other in ((first, second), (second, first)) if sure[one]]  # fmt: skip
         parts = parts or ["Neither is certainly better in anything."]
-        likely = [f"{v.quantity} ({v.better})" for v in found if v.better and not v.certain]
-        if likely:
-            parts.append(f"A better number, but no known error, in {_listed(likely)}.")
+        likely = {one: [v.quantity for v in found if v.better == one and not v.certain] for one in sure}
+        whose = [f"by {one} in {_listed(names)}" for one, names in likely.items() if names]
+        if whose:
+            parts.append(f"A better number, but no known error, has been reached {' and '.join(whose)}.")
         undecided = [v.quantity for v in found if not v.better]
         return " ".join([*parts, *([f"Not decided: {_listed(undecided)}."] if undecided else [])])
 
@@ -181,7 +183,8 @@ class Contest:
             else:
                 words = f"{first}" if first == last else f"{first}–{last}"
             number = "–" if entry is None else shown_number(quantity, entry)
-            between = "" if not first else f"{_digits(quantity, entry.low)} … {_digits(quantity, entry.high)}"
+            known = first and entry.low < entry.high  # a number without an error has no interval
+            between = f"{_digits(quantity, entry.low)} … {_digits(quantity, entry.high)}" if known else ""
             note = self.missing(model, quantity) or ("" if math.isfinite(entry.error) else "no error known")
             if note == "" and model in self.scoreboard.failures:
                 note = f"failed: {self.scoreboard.failures[model]}"

@@ -31,22 +31,28 @@ class ScorePlane:
     """Models as dots, `rank` to the right and `against` upward; drawn once for two quantities.
 
     A line through a dot says between what the truth lies; an arrow marks a side on which a bound is open. Models that
-    lack either number stand in a column at the side, with the reason.
+    lack either number stand in a column at the side, with the reason; below them those that are left out.
 
     Args:
         contest: the numbers.
         rank, against: the quantities.
+        better_half: only the better half, by `rank`, of those that could be placed; so outliers do not crowd the others.
         width, height: size as shown.
 
     Attributes:
         places: model -> where it stands, (x, y) in image pixels.
+        unplaced, outside: models without a number, and those left out: both stand at the side.
         size, box, x_range, y_range: of the whole picture, as a `HandlePicture` takes a plane.
     """
 
-    def __init__(self, contest: Contest, rank: str, against: str, width: int = 620, height: int = 430):
+    def __init__(self, contest: Contest, rank: str, against: str, better_half: bool = False,
+                 width: int = 620, height: int = 430):  # fmt: skip
         self.contest, self.quantities = contest, (rank, against)
         self._entries = [contest.placed(name) for name in self.quantities]
-        self.aside = [model for model in contest.models if not all(model in found for found in self._entries)]
+        self.unplaced = [model for model in contest.models if not all(model in found for found in self._entries)]
+        order = [line.model for line in contest.ranking(rank) if line.model not in self.unplaced]
+        self.outside = order[max(2, math.ceil(len(order) / 2)) :] if better_half else []
+        self.aside = [*self.unplaced, *self.outside]
         axes = [_Axis([found[m] for m in found if m not in self.aside]) for found in self._entries]
         self._axes = axes
         self._plane = Plane(width - (ASIDE if self.aside else 0), height, *(axis.range for axis in axes),
@@ -145,24 +151,31 @@ class ScorePlane:
         return found
 
     def _list_aside(self, pen: ImageDraw.ImageDraw) -> None:
-        """Models without a place, each with the reason in a few words."""
-        left, y = self.size[0] - (ASIDE - 14) * SCALE, 18 * SCALE
-        pen.text((left, y), "not placed:", fill=MUTED, font=font(10), anchor="lm")
-        room = (self.size[1] - 3 * ROW * SCALE) // (2 * ROW * SCALE)
-        for i, model in enumerate(self.aside):
-            shown = i < room or len(self.aside) == room + 1
-            y = (18 + ROW * (1 + 2 * min(i, room))) * SCALE + 4 * SCALE
-            self.places[model] = (left + 6 * SCALE, y)
-            if shown:
+        """Models without a place, each with the reason in a few words, then those left out, as far as there is room."""
+        left, y, last = self.size[0] - (ASIDE - 14) * SCALE, 18 * SCALE, self.size[1] - 2 * ROW * SCALE
+        crowded = []
+        for heading, models in (("not placed:", self.unplaced), ("outside:", self.outside)):
+            if models:
+                pen.text((left, y), heading, fill=MUTED, font=font(10), anchor="lm")
+                y += ROW * SCALE
+            for model in models:
+                if y > last:
+                    crowded.append(model)
+                    continue
+                self.places[model] = (left + 6 * SCALE, y)
                 shape, color = mark_of(self.contest.models.index(model))
                 marker(pen, shape, *self.places[model], 5.0, color)
                 pen.text((left + 20 * SCALE, y), _shortened(model, 20), fill=INK, font=font(9), anchor="lm")
-                pen.text(
-                    (left + 20 * SCALE, y + 13 * SCALE), self._reason(model), fill=MUTED, font=font(8.5), anchor="lm"
-                )
-            elif i == room:
-                more = f"and {len(self.aside) - room} more, see the table"
-                pen.text((left + 20 * SCALE, y), more, fill=MUTED, font=font(9), anchor="lm")
+                y += ROW * SCALE
+                if model in self.unplaced:
+                    spot = (left + 20 * SCALE, y - 5 * SCALE)
+                    pen.text(spot, self._reason(model), fill=MUTED, font=font(8.5), anchor="lm")
+                    y += ROW * SCALE
+        y = self.size[1] - ROW * SCALE
+        self.places.update({model: (left + 6 * SCALE, y) for model in crowded})
+        if crowded:
+            words = f"and {len(crowded)} more, see the table"
+            pen.text((left + 20 * SCALE, y), words, fill=MUTED, font=font(9), anchor="lm")
 
     def _reason(self, model: str) -> str:
         lacking = [name for name in self.quantities if self.contest.missing(model, name)]

@@ -1,6 +1,7 @@
 """ScoreboardExplorer: all models of a scoreboard in a picture; rank them by hand, and see what the numbers prove."""
 
 import html
+import math
 from collections.abc import Mapping
 
 import ipywidgets as W
@@ -49,6 +50,7 @@ class ScoreboardExplorer(Explorer, W.VBox):
 
     Attributes:
         rank, against, first, second: as above; set them, or observe them.
+        better_half: whether the picture holds only the better half of the ranking.
         contest: the logic, see `Contest`.
         lines: all models, ranked, a list of `Line`.
         verdicts: the two models in every quantity, a list of `Verdict`.
@@ -62,6 +64,7 @@ class ScoreboardExplorer(Explorer, W.VBox):
     against = traitlets.Unicode("")
     first = traitlets.Unicode("")
     second = traitlets.Unicode("")
+    better_half = traitlets.Bool(False)
     _still_vivid = True
     _still_bytes = 42_000
 
@@ -106,13 +109,16 @@ class ScoreboardExplorer(Explorer, W.VBox):
         }
         for trait, choice in self.choices.items():
             traitlets.link((self, trait), (choice, "value"))
+        self.half = W.Checkbox(False, description="only the better half in the picture", indent=False,
+                               layout=W.Layout(width="auto"))  # fmt: skip
+        traitlets.link((self, "better_half"), (self.half, "value"))
         self._meanings = {"rank": W.HTML(), "against": W.HTML()}
         self._pad = RingPicture(self._respond, width=WIDTH, clicks=True).add_class("dgm-rings")
         self._row, self._verdicts, self._table = Picture(width=360, sharp=False), W.HTML(), W.HTML()
         hint = W.HTML(f'<div class="dgm-note" style="line-height:1.35;width:{WIDTH}px">{HINT}</div>')
         quantities = [W.VBox([self.choices[name], self._meanings[name]], layout=W.Layout(width="310px"))
                       for name in ("rank", "against")]  # fmt: skip
-        left = W.VBox([W.HBox(quantities), self._pad, hint], layout=W.Layout(width=f"{WIDTH + 6}px"))
+        left = W.VBox([W.HBox(quantities), self._pad, self.half, hint], layout=W.Layout(width=f"{WIDTH + 6}px"))
         right = W.VBox([self.choices["first"], self.choices["second"], self._verdicts, self._row],
                        layout=W.Layout(padding="0 0 0 20px", width="420px"))  # fmt: skip
         self._row.layout.display = None if self._images else "none"
@@ -134,18 +140,20 @@ class ScoreboardExplorer(Explorer, W.VBox):
         """What the browser asks: a ring dragged, or moved by keys, to another model; or a click on a dot."""
         if kind not in ("move", "step", "click", "press") or handle not in (0, 1):
             raise ValueError(f"there is no ring {handle} to {kind}")
+        if not (math.isfinite(float(x)) and math.isfinite(float(y))):
+            raise ValueError(f"a ring must move to finite numbers, got ({x}, {y})")
         trait = ("first", "second")[handle]
         if kind == "step":
             self.set_trait(trait, self.plane.beside(getattr(self, trait), int(x), int(y)))
         elif kind != "press":
             self.set_trait(trait, self.plane.nearest(float(x), float(y)))
 
-    @traitlets.observe("rank", "against")
+    @traitlets.observe("rank", "against", "better_half")
     @reported
     def _turned(self, _=None) -> None:
         if self._still:
             return
-        self.plane = ScorePlane(self.contest, self.rank, self.against, WIDTH, HEIGHT)
+        self.plane = ScorePlane(self.contest, self.rank, self.against, self.better_half, WIDTH, HEIGHT)
         self.lines = self.contest.ranking(self.rank)
         self._other = {line.model: line for line in self.contest.ranking(self.against)}
         for name, box in self._meanings.items():
@@ -242,8 +250,8 @@ class ScoreboardExplorer(Explorer, W.VBox):
         return f"{model}, {places}: {self.rank} {mine}{other}"
 
     def _described(self) -> str:
-        aside = self.plane.aside
-        beside_it = f"; not placed: {', '.join(aside)}" if aside else ""
+        aside = (("not placed", self.plane.unplaced), ("outside", self.plane.outside))
+        beside_it = "".join(f"; {words}: {', '.join(models)}" for words, models in aside if models)
         return (f"{len(self.contest.models)} models, {self.against} against {self.rank}{beside_it}. "
                 f"A: {self._told(self.first)}. B: {self._told(self.second)}.")  # fmt: skip
 

@@ -92,7 +92,7 @@ def test_a_better_number_without_a_known_error_is_no_certainty():
     [
         ("exact", "bounded", "log p(x)", "≥ −19.00 ± 0.10: bounded's is only a bound, the truth may be higher"),
         ("exact", "energy", "log p(x)", "energy: known only up to a constant that nobody knows (+C)"),
-        ("exact", "GAN", "log p(x)", "GAN: GAN samples, but cannot score"),
+        ("exact", "GAN", "log p(x)", "GAN samples, but cannot score"),
         ("exact", "broken", "Fréchet", "broken: failed: the loss is not finite"),
         ("exact", "bounded", "probe", "0.900 ± 0.010 and 0.890 ± 0.010: within the errors"),
         ("GAN", "worse", "probe", "GAN: not measured"),
@@ -120,9 +120,11 @@ def test_other_gaps_are_named_too():
 
 def test_the_sentence_says_all_of_it(contest):
     assert contest.sentence("exact", "worse") == (
-        "exact is certainly better than worse in log p(x) and probe. A better number, but no known error, in "
-        "Fréchet (exact) and ms/sample (exact)."
+        "exact is certainly better than worse in log p(x) and probe. A better number, but no known error, has been "
+        "reached by exact in Fréchet and ms/sample."
     )
+    both = contest.sentence("bounded", "worse")
+    assert both.endswith("has been reached by bounded in Fréchet and by worse in ms/sample.")
     assert contest.sentence("bounded", "worse").startswith(
         "bounded is certainly better than worse in log p(x) and probe."
     )
@@ -140,6 +142,7 @@ def test_the_ranking_has_places_intervals_and_reasons(contest):
     assert lines[4].number == "+C 1000.00 ± 0.10"
     assert lines[4].between == ""
     assert lines[5].note == "failed: the loss is not finite"
+    assert {(line.between, line.note) for line in contest.ranking("Fréchet")[:5]} == {("", "no error known")}
     assert [line.places for line in contest.ranking("Fréchet")] == ["1", "2", "3", "4", "5", "–"]
     assert contest.ranking("ms/sample")[0].number == "0.001"  # two decimals would show 0.00
     assert {line.places for line in pair(nats(-1, 1.0), nats(-1.5, 1.0)).ranking("log p(x)")} == {"any"}
@@ -185,6 +188,22 @@ def test_logarithmic_ticks_are_round_numbers_where_they_belong():
     found = log_ticks(0, 1, 5)
     assert [words for _, words in found] == ["1", "2", "5", "10"]
     assert [10**at for at, _ in found] == pytest.approx([1, 2, 5, 10])
+
+
+def test_the_better_half_has_the_picture_for_itself(contest, explorer):
+    plane = ScorePlane(contest, "Fréchet", "ms/sample", better_half=True)
+    assert (plane.unplaced, plane.outside) == (["broken"], ["energy", "worse"])
+    left, _, right, _ = plane._plane.box
+    assert all((left < plane.places[model][0] < right) == (model not in plane.aside) for model in contest.models)
+    assert plane._plane.x_range[1] < 55
+    assert ScorePlane(contest, "log p(x)", "probe", better_half=True).outside == ["worse"]  # never fewer than two stay
+    explorer.rank = "Fréchet"
+    wide = explorer._pad.png
+    explorer.half.value = True
+    assert explorer._pad.png != wide
+    assert "outside: energy, worse" in explorer.alt
+    explorer.first = "worse"
+    assert explorer.error == ""
 
 
 def test_no_two_models_have_the_same_mark():
@@ -264,6 +283,10 @@ def test_rings_are_dragged_stepped_and_clicked_to_models(explorer):
         assert (handle["x"], 1 - handle["y"]) == pytest.approx((x / explorer.plane.size[0], y / explorer.plane.size[1]))
     explorer._respond("move", 2, 0.5, 0.5)
     assert "there is no ring 2" in explorer.error
+    explorer._respond("move", 1, math.nan, 0.5)
+    assert "finite numbers" in explorer.error
+    explorer._respond("move", 1, *part("GAN"))
+    assert explorer.error == ""
 
 
 def test_the_table_marks_both_models_and_escapes_names():
