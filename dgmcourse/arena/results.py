@@ -51,9 +51,8 @@ class Arena:
                 failures[name] = f"{len(failed)} of {len(rs)} seeds: {failed[0].failed}"
         seconds = max((r.match.seconds for rs in runs.values() for r in rs), default=0)
         seeds = max((len(rs) for rs in runs.values()), default=0)
-        caption = (
-            f"binary 8×8 digits, {seconds:g} s of training each at most, mean ± standard deviation of {seeds} seeds"
-        )
+        spread = f"mean ± standard deviation of {seeds} seeds" if seeds > 1 else "one seed"
+        caption = f"binary 8×8 digits, {seconds:g} s of training each at most, {spread}"
         return Scoreboard(reports, failures, caption)
 
     @functools.cached_property
