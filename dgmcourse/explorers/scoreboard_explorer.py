@@ -276,4 +276,4 @@ def _sign(shape: int, color: str) -> str:
     """A model's marker as a small drawing in the text."""
     points = " ".join(f"{x:.2f},{y:.2f}" for x, y in OUTLINES[shape])
     return (f'<svg width="12" height="12" viewBox="-1.1 -1.1 2.2 2.2" aria-hidden="true"><polygon points="{points}" '
-            f'fill="{color}"/></svg> ')  # fmt: skip
+            f'fill="{color}" stroke="#ffffff" stroke-width="0.15"/></svg> ')  # fmt: skip
