@@ -214,7 +214,7 @@ Table(
 )  # fmt: skip
 
 # %% [markdown]
-# Sort the table by the second column, then by the last, and compare. The coins lose 4.6 nats, and are still more likely than independent pixels, or than the copyist, by far; nobody would call their samples digits. The copyist's samples are the best of all, as real images always are, and its likelihood is the worst: each new digit is a surprise to it. Neither number is wrong. They answer different questions.
+# Sort the table by the second column, then by the last, and compare. The coins lose 4.6 nats, and are still two nats ahead of independent pixels, and six ahead of the copyist; nobody would call their samples digits. The copyist's samples are the best of all, as real images always are, and its likelihood is the worst: each new digit is a surprise to it. Neither number is wrong. They answer different questions.
 #
 # The middle column is the oldest trap: judged by its *training* images the copyist wins by ten nats. Whatever you measure, measure it on data that the model has never seen; and if you chose among models by a number, then measure the winner on data that the choice has not seen either. (That is what the 200 images "to choose by" are for.)
 #
@@ -329,7 +329,7 @@ check(prepared)
 pixel_table(prepared, "your")
 
 # %% [markdown]
-# Whatever is done to the images before they are compared is part of the measurement: scaling, cropping, resizing, saving as JPEG. Parmar et al. (2022) found published FIDs that changed by more through the choice of a resizing routine than models differ.
+# Whatever is done to the images before they are compared is part of the measurement: scaling, cropping, resizing, saving as JPEG. Parmar et al. (2022) found that the FID varies widely with the routine that resizes, and that it may even *improve* when generated images are compressed, if the training images were.
 #
 # ## 4. Failure lab: a distance that can be gamed
 #
@@ -433,7 +433,7 @@ show(
     plots.plot_curves(
         {name: (places, [*curves[:, i].mean(0).tolist(), float(limits[:, i].mean())]) for i, name in enumerate(("Ann", "Bob"))},
         "1/n  (at 0: your extrapolation)",
-        "Fréchet distance, mean of 12 rounds",
+        "mean Fréchet distance",
     ),
     alt="Fréchet distances of Ann's and Bob's samples against one over n: two nearly straight, rising lines, Ann's below Bob's. Extended to 1/n = 0, Ann's ends near 0, Bob's near 4.",
 )  # fmt: skip
@@ -461,7 +461,7 @@ Table(
 #
 # ### Exercise 4 · MMD without bias · ●●○ · 8 minutes
 #
-# Within a set, average over pairs of *different* points: $n(n-1)$ of them.
+# Within a set, average over pairs of *different* points: $n(n-1)$ of them. `torch.cdist(x, y)` is the table of all distances, one row for each x.
 
 
 # %%
@@ -515,6 +515,8 @@ print("values below 0, without bias:", below)
 # - **Recall**: the other way round, the share of *real* points that lie within at least one ball around a *sample*.
 #
 # ### Exercise 5 · Precision and recall · ●●○ · 10 minutes
+#
+# In the table `torch.cdist(x, x)`, `.kthvalue(j, dim=1).values` is the j-th smallest entry of each row. The smallest is 0: the point itself.
 
 
 # %%
@@ -620,12 +622,10 @@ def shuffled(x):
 
 noisy = (grey.test + 0.15 * torch.randn(grey.test.shape, generator=generator)).clamp(0, 1)
 held_pixels = held[0].flatten(1).double()
-found = {"nearest": [], "logistic": []}
-for _ in range(100):
-    one, other = shuffled(held_pixels)[:496].chunk(2)
-    found["nearest"].append(float(two_sample(one, other, nearest)[1]))
-false_alarms = sum(z > 2.33 for z in found["nearest"])
-print(f"real against real, 100 times, nearest neighbor: {false_alarms} alarms at z > 2.33; mean z {sum(found['nearest']) / 100:+.2f}")  # fmt: skip
+halves = [shuffled(held_pixels)[:496].chunk(2) for _ in range(100)]
+null = torch.tensor([float(two_sample(one, other, nearest)[1]) for one, other in halves])
+false_alarms = int((null > 2.33).sum())
+print(f"real against real, 100 times, nearest neighbor: {false_alarms} alarms at z > 2.33; z is {float(null.mean()):+.2f} ± {float(null.std()):.2f}")  # fmt: skip
 rows = []
 for n in (40, 80, 160, 200):
     pairs = [(shuffled(grey.valid.flatten(1).double())[:n], shuffled(noisy.flatten(1).double())[:n]) for _ in range(10)]
@@ -693,7 +693,7 @@ Table(
 )  # fmt: skip
 
 # %% [markdown]
-# A tenth of copies among honest samples often hides from this test, a fifth hardly ever does, half never did; a little noise does not help the copyist. And among the four models the copyist is found at last.
+# A tenth of copies among honest samples often hides from this test, a fifth hardly ever does, half never did; a little noise does not help the copyist. And among the four models the copyist is found at last. (A warning from large models: what makes only the most usual images lies near the training set, too, without having copied any. Stein et al., 2023, found no test that tells the two apart.)
 #
 # ## 9. The judges on trial
 #
@@ -714,6 +714,14 @@ Table(
 # $$\text{effect} = \frac{\text{mean with the fault} - \text{mean without}}{\text{standard deviation without}}, \quad\text{with the sign so that } + \text{ means "worse"}.$$
 #
 # Within ±1 a single measurement tells next to nothing. Beyond +3 the fault is seen reliably. Below −1, the judge is *fooled*: it prefers the faulty set to an honest one.
+
+# %%
+everyone = evaluation.Sources(*held, grey.train, grey.train_labels)
+spoilt = {fault: evaluation.inject(fault, everyone, 160, torch.Generator().manual_seed(3))[0] for fault in evaluation.FAULTS}  # fmt: skip
+show(
+    plots.plot_images({fault: x[:14] for fault, x in spoilt.items()}, scale=0.4),
+    alt="Eight rows of digits, one for each fault and one for the control. By eye, only blur, noise, and to a lesser degree averages can be told from the control.",
+)
 
 # %%
 predict(
@@ -825,6 +833,12 @@ show(
 )
 board.sorted_by("Fréchet").table(columns)
 
+# %% [markdown]
+# **Explore** this board. (1) Rank by Fréchet distance, then by log p(x): who changes places? (2) Make A the VAE and B MADE, and rank by log p(x): which is better? Read *why* it is decided, or not. (3) Look for two models of which one is certainly better in every quantity. Is there such a pair among the best five?
+
+# %%
+explorers.ScoreboardExplorer(board, shipped_samples(), rank="Fréchet", against="log p(x)")
+
 # %%
 qualities, times, scores = (board.entries(name) for name in ("Fréchet", "ms/sample", "log p(x)"))
 contenders = []
@@ -837,10 +851,17 @@ show(
     alt="Two pictures of all models of the arena: Fréchet distance against milliseconds a sample, and against minus the log-likelihood. A dotted line joins those that no other beats in both, a dashed line marks the distance of real images.",
 )
 
+# %%
+firsts = {name: [model for model, (first, _) in board.places(name).items() if first == 1] for name in columns}
+Table(
+    ("quantity", "first, or possibly first"),
+    [(name, ", ".join(leaders) if len(leaders) <= 9 else f"{len(leaders)} models") for name, leaders in firsts.items()],
+)
+
 # %% [markdown]
-# There is no winner, and that is the result. A dotted line joins the models that nobody beats in *both* numbers: the **Pareto front**. Choose your place on it by what you need: likelihood, quality, speed; and by what is not in the picture: a latent space, labels, an honest *no* to strange inputs. And it is the front of *this* game: small images, little time, few data. More of any of them would move every point, and not all by the same way.
+# No model is first in every row, and that is the result. In the pictures a dotted line joins those that nobody beats in *both* numbers, the **Pareto front** (it may be short, or a single model). Choose by what you need: likelihood, quality, speed; and by what is not in the pictures: a latent space, labels, an honest *no* to strange inputs. And it is the front of *this* game, with small images, little time and few data, where old and simple models are hard to beat. More of any of them would move every point, and not all by the same way: section 11 has other winners.
 #
-# Play three matches yourself, each with a second of training or two. And send in the two mischief-makers of section 2, whom you know. Which of the columns unmask them?
+# Play three matches yourself, each with one or two seconds of training. And send in the two mischief-makers of section 2, whom you know. Which of the columns unmask them?
 
 # %%
 live = {name: play(Match("digits", name, 0, 1.5)).report for name in ("independent pixels", "mixture of Bernoullis", "MADE")}  # fmt: skip
@@ -916,7 +937,7 @@ evaluation.family_map()
 # - Kynkäänniemi et al., [Improved Precision and Recall Metric for Assessing Generative Models](https://arxiv.org/abs/1904.06991), 2019; Naeem et al., [Reliable Fidelity and Diversity Metrics for Generative Models](https://arxiv.org/abs/2002.09797), 2020: section 6.
 # - Lopez-Paz & Oquab, [Revisiting Classifier Two-Sample Tests](https://arxiv.org/abs/1610.06545), 2017; Meehan, Chaudhuri & Dasgupta, [A Non-Parametric Test to Detect Data-Copying in Generative Models](https://arxiv.org/abs/2004.05675), 2020: sections 7 and 8.
 # - Alain & Bengio, [Understanding intermediate layers using linear classifier probes](https://arxiv.org/abs/1610.01644), 2016: section 10.
-# - Stein et al., [Exposing flaws of generative model evaluation metrics and their unfair treatment of diffusion models](https://arxiv.org/abs/2306.04675), 2023: the trial of section 9 with photographs, seventeen metrics and human judges.
+# - Stein et al., [Exposing flaws of generative model evaluation metrics and their unfair treatment of diffusion models](https://arxiv.org/abs/2306.04675), 2023: photographs, seventeen metrics and human judges, with whom no metric agreed strongly.
 
 # %%
 progress()
