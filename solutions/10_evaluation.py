@@ -77,7 +77,7 @@ def judged_features(x):
 # | samples | do they look like data, all of the data, and not like the training set? | Fréchet and kernel distances, precision and recall, two-sample tests, copies |
 # | representation | does the latent space know what matters? | probes |
 #
-# First the density. The families differ in what they can say about $\ln p(x)$, and the course has marked it from the first lesson on: = **exact** (autoregressive models, flows, mixtures), ≥ **a lower bound** (the evidence lower bound of a VAE or a diffusion model), ≈ **an estimate** (annealed importance sampling for a Boltzmann machine), +C **up to a constant** (an energy), or nothing (a GAN).
+# First the density. The families differ in what they can say about $\ln p(x)$, and the course has marked it from the first lesson on: = **exact** (autoregressive models, flows, mixtures), ≥ **a lower bound** (the evidence lower bound of a VAE or a diffusion model), ≈ **an estimate** (annealed importance sampling for a Boltzmann machine, best forward *and* in reverse, so that the truth lies between), +C **up to a constant** (an energy), or nothing (a GAN).
 # A bound may be loose, an estimate may be off: "−17.9, ≥" and "−17.5, =" do not tell which model is better.
 #
 # A bound can be made tighter, if one pays. Take $k$ codes $z_1 \dots z_k$ from a *proposal* $q(z\mid x)$; lesson 04's encoder is one. Each has the weight $w_i = p(x, z_i) / q(z_i\mid x)$, and the weights' mean is right on average:
@@ -713,7 +713,7 @@ Table(
 #
 # $$\text{effect} = \frac{\text{mean with the fault} - \text{mean without}}{\text{standard deviation without}}, \quad\text{with the sign so that } + \text{ means "worse"}.$$
 #
-# Within ±1 a single measurement tells next to nothing. Beyond +3 the fault is seen reliably. Below −1, the judge is *fooled*: it prefers the faulty set to an honest one.
+# Within ±1 (grey numbers) a single measurement tells next to nothing. Beyond +3 (dark orange) the fault is seen reliably. Below −1 (violet) the judge is *fooled*: it prefers the faulty set to an honest one.
 
 # %%
 everyone = evaluation.Sources(*held, grey.train, grey.train_labels)
@@ -802,7 +802,12 @@ for name in zoo.models():
     numbers = [entry for key, entry in zoo.card(name)["numbers"].items() if entry["kind"] and "y)" not in key]
     if numbers:
         best = max(numbers, key=lambda entry: entry["value"])
-        likelihoods[name] = f"{best['kind']} {best['value']:.1f}"
+        others = [
+            f"{entry['value']:.1f} … "
+            for entry in numbers
+            if entry["kind"] == best["kind"] == "≈" and entry is not best
+        ]
+        likelihoods[name] = f"{best['kind']} {''.join(others)}{best['value']:.1f}"
 rows = []
 for name in (*(n for n in zoo.names() if n not in zoo.models()), *zoo.models()):
     for images, entry in zoo.card(name).get("yardstick", {}).get("rows", {}).items():

@@ -123,6 +123,11 @@ MANIFOLD = Exercise(
             "Each ball has a radius of its own: large where points are sparse, small where they are dense.",
         ),
         Mistake(
+            _like_manifold(of_real=lambda d, r, f: (d < r).any(0).float().mean()),
+            "In the table (real, fake) each *row* belongs to a real point, so its radius must stand in that row: radii(real)[:, None].",
+            also=(_like_manifold(of_fake=lambda d, r, f: (d < f[:, None]).any(1).float().mean()),),
+        ),
+        Mistake(
             _like_manifold(radii=lambda x, k: torch.cdist(x, x).topk(k + 1, dim=1).values[:, -1]),
             "topk finds the largest distances; the nearest neighbors have the smallest: kthvalue, or topk(…, largest=False).",
             also=(_like_manifold(radii=lambda x, k: torch.cdist(x, x).topk(k, dim=1).values[:, -1]),),
@@ -241,6 +246,11 @@ COPYING = Exercise(
         Mistake(
             _like_copying(spread=lambda n, m: 1),
             "Not standardized yet: divide by the standard deviation √(n m (n + m + 1) / 12).",
+            also=(
+                _like_copying(center=lambda n, m: 0, spread=lambda n, m: 1),
+                _like_copying(spread=lambda n, m: n * m),
+                _like_copying(center=lambda n, m: 0, spread=lambda n, m: n * m),
+            ),
         ),
         Mistake(
             _like_copying(spread=lambda n, m: (n * m / 4) ** 0.5),

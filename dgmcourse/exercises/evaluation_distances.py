@@ -89,6 +89,23 @@ FRECHET = Exercise(
             "A squared length is the sum of the squared entries, not their mean.",
         ),
         Mistake(
+            lambda a, b: frechet(a, b) - (a.mean(0) - b.mean(0)).square().sum() + (a.mean() - b.mean()).square(),
+            "A mean for each of the d coordinates: a.mean(0), not a.mean(), which mixes them all into one number.",
+        ),
+        Mistake(
+            _like_frechet(lambda gap, cov_a, cov_b, o: gap.square().sum() + (cov_a + cov_b - 2 * o).sum()),
+            "tr is the trace, the sum of the *diagonal*: .trace(), not .sum().",
+            also=(
+                _like_frechet(
+                    lambda gap, cov_a, cov_b, o: gap.square().sum() + (cov_a + cov_b - 2 * o).diagonal().mean()
+                ),
+            ),
+        ),
+        Mistake(
+            _like_frechet(overlap=lambda cov_a, cov_b: (cov_a.diagonal() * cov_b.diagonal()).sqrt().diag()),
+            "You compared each coordinate by itself, as if none were correlated with another: the covariances off the diagonal count, too.",
+        ),
+        Mistake(
             _like_frechet(lambda gap, cov_a, cov_b, o: (gap.square().sum() + (cov_a + cov_b - 2 * o).trace()).sqrt()),
             "This is the distance itself; the field reports its square. Leave the last root out.",
         ),
@@ -113,7 +130,6 @@ FRECHET = Exercise(
             "This is the root of every entry; the root of a matrix is another thing: use `root`.",
             also=(
                 _like_frechet(overlap=lambda cov_a, cov_b: (cov_a @ cov_b).sqrt()),
-                _like_frechet(overlap=lambda cov_a, cov_b: (cov_a.diagonal() * cov_b.diagonal()).sqrt().diag()),
                 _like_frechet(overlap=lambda cov_a, cov_b: (root(cov_a) @ cov_b @ root(cov_a)).sqrt()),
             ),
         ),
@@ -223,6 +239,15 @@ MMD = Exercise(
         Mistake(
             _like_mmd(between=lambda k: (k.sum() - k.diagonal().sum()) / (k.numel() - min(k.shape))),
             "Between the sets nothing is left out: point i of a is not point i of b.",
+        ),
+        Mistake(
+            _like_mmd(between=lambda k: k.sum() / (len(k) * (len(k) - 1))),
+            "Between the sets there are n·m pairs, with n points of the one and m of the other: the mean of the whole table.",
+            also=(
+                _like_mmd(between=lambda k: k.sum() / len(k) ** 2),
+                _like_mmd(between=lambda k: k.sum() / (len(k) * (k.shape[1] - 1))),
+                _like_mmd(between=lambda k: k.sum() / ((len(k) - 1) * (k.shape[1] - 1))),
+            ),
         ),
         Mistake(
             _like_mmd(join=lambda a, b, c: a + b - c),

@@ -64,7 +64,8 @@ EXTRAPOLATE = Exercise(
         ),
         Mistake(
             lambda sizes, values: values.mean(),
-            "This is the mean over all sizes, with the bias of a middling one.",
+            "This is a mean over all sizes, with the bias of a middling one: no mean of values that are all too large is right.",
+            also=(lambda sizes, values: (sizes * values).sum() / sizes.sum(),),
         ),
         Mistake(
             lambda sizes, values: _line(sizes, values)[0],

@@ -73,6 +73,19 @@ IMPORTANCE = Exercise(
             "This is the logarithm of the *sum* of the weights: take off log k, for their mean. Else every further sample makes the model look better.",
         ),
         Mistake(
+            _like_importance(log_p=lambda w: w.logsumexp(0) / len(w)),
+            "To divide by k inside a logarithm is to subtract log k outside of it.",
+        ),
+        Mistake(
+            lambda log_joint, log_q: (log_joint.logsumexp(0) - log_q.logsumexp(0), _share(log_joint - log_q)),
+            "You divided the sum of p(x, z) by the sum of q(z|x); the weights are divided one by one, and then averaged: subtract first.",
+        ),
+        Mistake(
+            _like_importance(share=lambda w: 1 / w.softmax(1).square().sum(0) / len(w)),
+            "The weights of one image are to be compared with each other: samples are the first dimension, softmax(0).",
+            also=(_like_importance(share=lambda w: 1 / w.softmax(1).square().sum(1) / len(w)),),
+        ),
+        Mistake(
             _like_importance(log_p=lambda w: w.logsumexp(0) - math.log(w.shape[1])),
             "k is the number of samples for each image, the first dimension: len(log_w).",
         ),
@@ -272,6 +285,10 @@ TWO_SAMPLE = Exercise(
                 )
             ),
             "Under the hypothesis that is tested, the accuracy is ½, so its variance is ¼ / t, whatever was found.",
+        ),
+        Mistake(
+            _like_two_sample(score=lambda right: (2 * right.mean(), (2 * right.mean() - 0.5) * 2 * len(right) ** 0.5)),
+            "You added the two sets' shares of right guesses: take their mean, or the mean over all that are judged.",
         ),
         Mistake(
             _like_two_sample(score=lambda right: right.mean()),
