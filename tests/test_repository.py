@@ -220,9 +220,16 @@ def test_links_and_pictures_lead_somewhere(page):
         assert words.strip(), f"{target} needs words, or a picture's description"
 
 
-def test_the_readme_shows_a_picture_with_a_description():
-    ((description, _),) = re.findall(r"!\[([^\]]+)\]\(([^)]+)\)", read("README.md"))
-    assert len(description.split()) >= 5
+def test_the_readmes_pictures_have_descriptions():
+    pictures = re.findall(r"!\[([^\]]+)\]\(([^)]+)\)", read("README.md"))
+    assert pictures
+    assert all(len(description.split()) >= 5 for description, _ in pictures)
+
+
+def test_the_readme_tells_of_the_arena_what_the_kept_result_says():
+    from dgmcourse.arena import readme
+
+    assert readme() in read("README.md"), "after `python -m dgmcourse arena --keep`, put dgmcourse.arena.readme() there"
 
 
 def test_what_the_readme_tells_to_type_exists():
