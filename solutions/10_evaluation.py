@@ -449,7 +449,7 @@ Table(
 )
 
 # %% [markdown]
-# With equally many samples the order is right in most rounds. Extrapolated, the *values* are right as well, on average; in a single round they scatter, as 500 points are few for 64 dimensions, and may fall below 0. (`evaluation.unbiased_frechet_distance` does this for you.) For ranking, use equal numbers; for a number that others can compare, extrapolate. And a third way out is a distance that has no bias in the first place.
+# With equally many samples the order is right. Extrapolated, the *values* are right as well, on average, and the order nearly always; in a single round they scatter, as 500 points are few for 64 dimensions, and may fall below 0. (`evaluation.unbiased_frechet_distance` does this for you.) For ranking, use equal numbers; for a number that others can compare, extrapolate. And a third way out is a distance that has no bias in the first place.
 #
 # ## 5. The kernel's view: no bias, some negatives
 #
@@ -839,7 +839,7 @@ show(
 board.sorted_by("Fréchet").table(columns)
 
 # %% [markdown]
-# **Explore** this board. (1) Rank by Fréchet distance, then by log p(x): who changes places? (2) Make A the VAE and B MADE, and rank by log p(x): which is better? Read *why* it is decided, or not. (3) Look for two models of which one is certainly better in every quantity. Is there such a pair among the best five?
+# **Explore** this board. (1) Rank by Fréchet distance, then by log p(x): who changes places? (2) Make A the VAE and B MADE, and rank by log p(x): which is better? Read *why* it is decided, or not. (3) Look for two models of which one is certainly better in every quantity. Is there such a pair among the best five? (Tick *only the better half in the picture* to make room.)
 
 # %%
 explorers.ScoreboardExplorer(board, shipped_samples(), rank="Fréchet", against="log p(x)")
@@ -864,7 +864,9 @@ Table(
 )
 
 # %% [markdown]
-# No model is first in every row, and that is the result. In the pictures a dotted line joins those that nobody beats in *both* numbers, the **Pareto front** (it may be short, or a single model). Choose by what you need: likelihood, quality, speed; and by what is not in the pictures: a latent space, labels, an honest *no* to strange inputs. And it is the front of *this* game, with small images, little time and few data, where old and simple models are hard to beat. More of any of them would move every point, and not all by the same way: section 11 has other winners.
+# No model is first in every row, and that is the result. In the pictures a dotted line joins those that nobody beats in *both* numbers, the **Pareto front**; it is short. On small black-and-white images, 1300 of them, two of the oldest families hold it: the restricted Boltzmann machine, whom nobody certainly beats in likelihood, Fréchet distance or probe; and a mixture of Bernoullis, which draws a sample in a thousandth of the time. Flows lose nats to dequantization (lesson 06), how many of them in truth and how many to the bound we cannot say. Many places are still open, with three seeds.
+#
+# So choose by what you need: likelihood, quality, speed; and by what is not in the pictures: a latent space, labels, an honest *no* to strange inputs. And this is *this* game, with little time and few data: in section 11, with images twelve times as large, PixelCNN and the VAE have passed the Boltzmann machine in likelihood, and the mixture has fallen some forty nats behind.
 #
 # Play three matches yourself, each with one or two seconds of training. And send in the two mischief-makers of section 2, whom you know. Which of the columns unmask them?
 
