@@ -3,7 +3,7 @@
 import torch
 
 from . import Exercise, Mistake
-from .evaluation_distances import LESSON
+from .evaluation_distances import LESSON, as_numbers
 
 # --- precision and recall -----------------------------------------------------------------------------------------------
 
@@ -61,6 +61,7 @@ MANIFOLD = Exercise(
     "evaluation/precision_recall",
     precision_recall,
     _draw_sets,
+    call=as_numbers,
     lesson=LESSON,
     title="precision and recall",
     minutes=10,
@@ -133,6 +134,36 @@ MANIFOLD = Exercise(
             also=(_like_manifold(radii=lambda x, k: torch.cdist(x, x).topk(k, dim=1).values[:, -1]),),
         ),
         Mistake(
+            _like_manifold(own=2),
+            "One neighbor too many: with the point itself, at distance 0, the k-th neighbor is entry number k + 1.",
+        ),
+        Mistake(
+            _like_manifold(
+                of_real=lambda d, r, f: (d < r[:, None]).any(0).sum(), of_fake=lambda d, r, f: (d < f).any(1).sum()
+            ),
+            "These are numbers of points; return shares, .float().mean().",
+        ),
+        Mistake(
+            _like_manifold(
+                of_real=lambda d, r, f: (d.amin(0) < r[d.argmin(0)]).float().mean(),
+                of_fake=lambda d, r, f: (d.amin(1) < f[d.argmin(1)]).float().mean(),
+            ),
+            "You asked the nearest ball alone; a point may lie outside of it and still within another, larger one: ask all, .any.",
+        ),
+        Mistake(
+            _like_manifold(
+                of_real=lambda d, r, f: (d.amin(0) < r.max()).float().mean(),
+                of_fake=lambda d, r, f: (d.amin(1) < f.max()).float().mean(),
+            ),
+            "Every ball has got the same radius; each has its own.",
+            also=(
+                _like_manifold(
+                    of_real=lambda d, r, f: (d.amin(0) < r.median()).float().mean(),
+                    of_fake=lambda d, r, f: (d.amin(1) < f.median()).float().mean(),
+                ),
+            ),
+        ),
+        Mistake(
             lambda real, fake, neighbors: tuple(one.round() for one in precision_recall(real, fake, neighbors)),
             "The shares have become 0 or 1: take the mean of .float(), last of all.",
         ),
@@ -153,9 +184,12 @@ def copying_z(samples, train, test):
 
 
 def _draw_copies(generator):
-    """Training points, fresh ones, and samples of which some are copies, one next to a fresh point, on a grid so that there are ties."""
+    """Training points, fresh ones, and samples, on a grid so that there are ties; some samples are copies, or some lie far away."""
     train, test, samples = (torch.randint(0, 6, (n, 3), generator=generator).float() for n in (30, 12, 15))
-    samples[:4] = train[:4]
+    if torch.rand((), generator=generator) < 0.5:
+        samples[:4] = train[:4]
+    else:
+        samples[:6] += 3
     return samples, train, test
 
 
@@ -191,6 +225,7 @@ COPYING = Exercise(
     "evaluation/copying",
     copying_z,
     _draw_copies,
+    call=as_numbers,
     lesson=LESSON,
     title="a test for copies",
     minutes=10,
@@ -259,6 +294,40 @@ COPYING = Exercise(
                 _like_copying(spread=lambda n, m: (n * m / 12) ** 0.5),
                 _like_copying(spread=lambda n, m: (n * m * (n + m) / 12) ** 0.5),
             ),
+        ),
+        Mistake(
+            _like_copying(count=lambda d: ((d > 0).sum() + 0.5 * (d == 0).sum()) / d.numel()),
+            "U is the *number* of pairs, not their share: its mean n·m / 2 is a number, too.",
+        ),
+        Mistake(
+            _like_copying(count=lambda d: d.diagonal().gt(0).sum() + 0.5 * d.diagonal().eq(0).sum()),
+            "You compared sample i with fresh example i. Every sample meets every fresh example: a table (n, m), near[:, None] − fresh.",
+        ),
+        Mistake(
+            _like_copying(near=lambda s, train, test: tuple(torch.cdist(x, train).amax(1) for x in (s, test))),
+            "This is the *farthest* training example; the nearest is asked for: .amin(1).",
+        ),
+        Mistake(
+            _like_copying(
+                near=lambda s, train, test: tuple(torch.cdist(x, train).kthvalue(2).values for x in (s, test))
+            ),
+            "You took the second nearest. Neither samples nor fresh examples are among the training examples, so no distance is a point's to itself: the nearest.",
+        ),
+        Mistake(
+            _like_copying(near=lambda s, train, test: (torch.cdist(s, test).amin(1), torch.cdist(test, s).amin(1))),
+            "The training examples are not looked at: both lists hold distances to the nearest *training* example.",
+        ),
+        Mistake(
+            lambda samples, train, test: torch.special.ndtr(copying_z(samples, train, test)),
+            "This is a p-value; return z itself.",
+            also=(
+                lambda samples, train, test: 1 - torch.special.ndtr(copying_z(samples, train, test)),
+                lambda samples, train, test: 2 * torch.special.ndtr(-copying_z(samples, train, test).abs()),
+            ),
+        ),
+        Mistake(
+            lambda samples, train, test: copying_z(samples, train, test).abs(),
+            "Keep the sign: below 0 are copies, above 0 is something else.",
         ),
         Mistake(
             _like_copying(count=lambda d: d.sum(), center=lambda n, m: 0),

@@ -1,10 +1,23 @@
 """Exercises of lesson 10 on distances between sets of points: Fréchet's, and the maximum mean discrepancy."""
 
+from numbers import Real
+
 import torch
 
 from . import Exercise, Mistake
 
 LESSON = "10_evaluation"
+
+
+def as_numbers(answer, *arguments):
+    """What an answer returns, in double precision. Nothing is differentiated here, so Python's and NumPy's numbers will do."""
+    value = answer(*arguments)
+    return tuple(map(_as_number, value)) if isinstance(value, (tuple, list)) else _as_number(value)
+
+
+def _as_number(value):
+    number = isinstance(value, (torch.Tensor, Real)) and not isinstance(value, bool)
+    return torch.as_tensor(value, dtype=torch.float64) if number else value
 
 
 # --- the Fréchet distance ---------------------------------------------------------------------------------------------
@@ -62,6 +75,7 @@ FRECHET = Exercise(
     "evaluation/frechet",
     frechet,
     _draw_clouds,
+    call=as_numbers,
     lesson=LESSON,
     title="the Fréchet distance",
     minutes=10,
@@ -143,6 +157,23 @@ FRECHET = Exercise(
             "Divide by n − 1 here, as .cov() does unless told otherwise, so that the numbers can be compared.",
         ),
         Mistake(
+            _like_frechet(covariance=lambda x: x.T @ x / (len(x) - 1)),
+            "A covariance is about the mean: subtract x.mean(0) before you multiply, or use x.T.cov().",
+            also=(_like_frechet(covariance=lambda x: x.T @ x / len(x)), _like_frechet(covariance=lambda x: x.T @ x)),
+        ),
+        Mistake(
+            _like_frechet(covariance=lambda x: x.T.cov() * (len(x) - 1)),
+            "These covariances are sums over all points, which grow with their number: divide by n − 1.",
+        ),
+        Mistake(
+            _like_frechet(covariance=lambda x: x.T.corrcoef()),
+            "corrcoef divides by the standard deviations, so that all spreads are 1: use .cov().",
+        ),
+        Mistake(
+            _like_frechet(overlap=lambda cov_a, cov_b: root(cov_a @ cov_b @ cov_a)),
+            "The roots inside are missing: root(cov_a) stands on both sides of cov_b, not cov_a itself.",
+        ),
+        Mistake(
             lambda a, b: frechet(a.T, b.T),
             "torch's .cov() takes one variable a row, and one observation a column: a.T.cov(), a matrix (d, d).",
             also=(_like_frechet(covariance=lambda x: x.cov()),),
@@ -188,6 +219,10 @@ def _without_diagonal(k):
     return (k.sum() - k.diagonal().sum()) / (len(k) * (len(k) - 1))
 
 
+def _within(x, bandwidth):
+    return _without_diagonal((-torch.cdist(x, x).square() / (2 * bandwidth**2)).exp())
+
+
 def _by_pdist(a, b, bandwidth):
     within = [(-0.5 * (torch.pdist(x) / bandwidth) ** 2).exp().mean() for x in (a, b)]
     between = (-0.5 * (torch.cdist(a, b) / bandwidth) ** 2).exp().mean()
@@ -208,6 +243,7 @@ MMD = Exercise(
     "evaluation/mmd",
     mmd,
     _draw_neighbors,
+    call=as_numbers,
     lesson=LESSON,
     title="the unbiased maximum mean discrepancy",
     minutes=8,
@@ -235,6 +271,28 @@ MMD = Exercise(
         Mistake(
             _like_mmd(within=lambda k: k.triu(1).sum() / (len(k) * (len(k) - 1))),
             "You summed each pair once, and divided by n(n − 1), which counts it twice.",
+        ),
+        Mistake(
+            _like_mmd(within=lambda k: 2 * _without_diagonal(k)),
+            "The table within a set holds each pair twice already, and so does n(n − 1): no further 2.",
+        ),
+        Mistake(
+            _like_mmd(within=lambda k: k.triu(1).mean()),
+            "triu puts zeros in the place of the other half, and .mean() counts them: divide the sum by the number of pairs.",
+        ),
+        Mistake(
+            _like_mmd(within=lambda k: 2 * k.triu().sum() / (len(k) * (len(k) - 1))),
+            "triu() keeps the diagonal; triu(1) leaves it out.",
+        ),
+        Mistake(
+            lambda a, b, bandwidth: (
+                mmd(a, b, bandwidth) + _within(b, bandwidth) * (len(b) * (len(b) - 1) / (len(a) * (len(a) - 1)) - 1)
+            ),
+            "The sets need not be of one size: n(n − 1) pairs within a, m(m − 1) within b.",
+        ),
+        Mistake(
+            _like_mmd(within=lambda k: k.sum() - k.diagonal().sum(), between=lambda k: k.sum()),
+            "These are sums over pairs; means are asked for: divide each by its number of pairs.",
         ),
         Mistake(
             _like_mmd(between=lambda k: (k.sum() - k.diagonal().sum()) / (k.numel() - min(k.shape))),
@@ -272,6 +330,24 @@ MMD = Exercise(
         Mistake(
             _like_mmd(kernel=lambda d, s: (-d / (2 * s**2)).exp()),
             "The distance is squared in the kernel: torch.cdist(x, y).square().",
+            also=(_like_mmd(kernel=lambda d, s: (-d / s).exp()),),
+        ),
+        Mistake(
+            _like_mmd(kernel=lambda d, s: (-d.square() / 2 * s**2).exp()),
+            "All of 2σ² stands below the line: d² / (2 * bandwidth**2), in brackets.",
+            also=(
+                _like_mmd(kernel=lambda d, s: (-s * d.square()).exp()),
+                _like_mmd(kernel=lambda d, s: (-(s**2) * d.square()).exp()),
+            ),
+        ),
+        Mistake(
+            _like_mmd(kernel=lambda d, s: (-(d**4) / (2 * s**2)).exp()),
+            "The distance is squared twice.",
+        ),
+        Mistake(
+            _like_mmd(kernel=lambda d, s: d),
+            "This averages distances; put each through the kernel first.",
+            also=(_like_mmd(kernel=lambda d, s: d.square()),),
         ),
         Mistake(
             _like_mmd(kernel=lambda d, s: (d.square() / (2 * s**2)).exp()),
@@ -284,6 +360,7 @@ MMD = Exercise(
         Mistake(
             lambda a, b, bandwidth: mmd(a, b, bandwidth).sqrt(),
             "The square is asked for: MMD². Its root is not defined where the estimate is below 0.",
+            also=(lambda a, b, bandwidth: mmd(a, b, bandwidth).abs().sqrt(),),
         ),
         Mistake(
             lambda a, b, bandwidth: (a.mean(0) - b.mean(0)).square().sum(),

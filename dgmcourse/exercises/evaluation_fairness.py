@@ -3,7 +3,7 @@
 import torch
 
 from . import Exercise, Mistake
-from .evaluation_distances import LESSON
+from .evaluation_distances import LESSON, as_numbers
 
 # --- to infinitely many samples -----------------------------------------------------------------------------------------
 
@@ -15,16 +15,20 @@ def extrapolated(sizes, values):
 
 
 def _draw_curve(generator):
-    """Distances that fall with the number of samples, about as 3 + 400/n, and a little noise."""
+    """Distances that fall with the number of samples, about as 4000/n, and a little noise: often they end below 0."""
     sizes = torch.tensor([100.0, 140.0, 200.0, 300.0, 500.0, 1000.0]).double()
-    value, slope = 2 + 2 * torch.rand(2, generator=generator).double()
-    return sizes, value + 150 * slope / sizes + 0.3 * torch.randn(6, generator=generator)
+    value, slope = torch.rand(2, generator=generator).double()
+    return sizes, 3 * value - 1.5 + 1500 * (2 + slope) / sizes + 0.3 * torch.randn(6, generator=generator)
 
 
 def _line(t, values):
     """Least squares: (intercept, slope)."""
     slope = ((t - t.mean()) * (values - values.mean())).sum() / (t - t.mean()).square().sum()
     return values.mean() - slope * t.mean(), slope
+
+
+def _with_slope_times(t, values, factor):
+    return values.mean() - factor * _line(t, values)[1] * t.mean()
 
 
 def _by_lstsq(sizes, values):
@@ -47,6 +51,7 @@ EXTRAPOLATE = Exercise(
     "evaluation/extrapolate",
     extrapolated,
     _draw_curve,
+    call=as_numbers,
     lesson=LESSON,
     title="the distance of infinitely many samples",
     minutes=6,
@@ -103,6 +108,23 @@ EXTRAPOLATE = Exercise(
         Mistake(
             lambda sizes, values: values.mean() + _line(1 / sizes, values)[1] * (1 / sizes).mean(),
             "From the means to t = 0 the line goes *down*: values.mean() − slope · t.mean().",
+        ),
+        Mistake(
+            lambda sizes, values: _with_slope_times(1 / sizes, values, (len(sizes) - 1) / len(sizes)),
+            "The divisors differ: .mean() divides by k, .var() and .cov() by k − 1. Use one and the same for covariance and variance, or two sums.",
+            also=(lambda sizes, values: _with_slope_times(1 / sizes, values, len(sizes) / (len(sizes) - 1)),),
+        ),
+        Mistake(
+            lambda sizes, values: _with_slope_times(1 / sizes, values, (1 / sizes).std()),
+            "The covariance is divided by the variance of t, not by its standard deviation.",
+        ),
+        Mistake(
+            lambda sizes, values: values.mean() - _line(1 / sizes, values)[1] / sizes.mean(),
+            "The line goes through the mean of t = 1/n, which is not one over the mean of n: t.mean().",
+        ),
+        Mistake(
+            lambda sizes, values: extrapolated(sizes, values).clamp_min(0),
+            "Do not cut it off at 0: where the truth is 0, the line must end below 0 as often as above, or its mean would not be right.",
         ),
     ),
     alternatives=(_by_lstsq, _by_numpy, _by_covariance),
@@ -189,12 +211,34 @@ BUG = Exercise(
         ),
         Mistake(
             lambda real, fake: tuple((x - real.mean(0)) / real.std(0) for x in (real, fake)),
-            "Right scale; but a pixel that is always black has the standard deviation 0: keep the clamp_min(0.05).",
+            "Right scale; but a pixel that is always white has the standard deviation 0: keep the clamp_min(0.05).",
         ),
         Mistake(
             lambda real, fake: tuple((x - real.mean()) / real.std() for x in (real, fake)),
             "This is one mean and one standard deviation for all pixels; the colleague scales each pixel: mean(0), std(0).",
             also=(lambda real, fake: tuple((x - real.mean()) / real.std().clamp_min(0.05) for x in (real, fake)),),
+        ),
+        Mistake(
+            lambda real, fake: tuple((x - real.mean(0)) / real.var(0).clamp_min(0.05) for x in (real, fake)),
+            "Divide by the standard deviation, .std(0), not by the variance.",
+        ),
+        Mistake(
+            lambda real, fake: tuple((x - real.mean(0)) / (real.std(0) + 0.05) for x in (real, fake)),
+            "Keep the colleague's .clamp_min(0.05): adding 0.05 changes the scale of every pixel.",
+        ),
+        Mistake(
+            lambda real, fake: tuple(x / real.std(0).clamp_min(0.05) for x in (real, fake)),
+            "This mends the distance, which does not mind where zero is. Only the bug was to go, though: keep the subtraction, by the real set's mean.",
+        ),
+        Mistake(
+            lambda real, fake: (real, prepared(real, fake)[1]),
+            "Now the two sets are on different scales: put the real set through the same preparation.",
+        ),
+        Mistake(
+            lambda real, fake: tuple(
+                (x - x.mean(1, keepdim=True)) / x.std(1, keepdim=True).clamp_min(0.05) for x in (real, fake)
+            ),
+            "This puts every *image* on a scale of its own; pixels are the columns, dimension 0 is averaged over.",
         ),
         Mistake(
             lambda real, fake: prepared(real, fake)[::-1],

@@ -5,7 +5,7 @@ import math
 import torch
 
 from . import Exercise, Mistake
-from .evaluation_distances import LESSON
+from .evaluation_distances import LESSON, as_numbers
 
 # --- importance weights ---------------------------------------------------------------------------------------------------
 
@@ -19,9 +19,9 @@ def importance_weighted(log_joint, log_q):
 
 
 def _draw_weights(generator):
-    """Eight draws for each of five images, at log-densities whose exponential a computer rounds to 0."""
+    """Eight draws for each of five images, at log-densities whose exponential a computer rounds to 0, far apart for the images."""
     log_q = torch.randn(8, 5, generator=generator) - 3
-    return log_q + 1.5 * torch.randn(8, 5, generator=generator) - 500, log_q
+    return log_q + 1.5 * torch.randn(8, 5, generator=generator) - 500 + 90 * torch.arange(5.0), log_q
 
 
 def _log_p(log_w):
@@ -42,6 +42,12 @@ def _by_largest(log_joint, log_q):
     top = log_w.amax(0)
     w = (log_w - top).exp()
     return top + w.mean(0).log(), w.sum(0) ** 2 / (w**2).sum(0) / w.shape[0]
+
+
+def _by_largest_of_all(log_joint, log_q):
+    log_w = log_joint - log_q
+    w = (log_w - log_w.max()).exp()
+    return log_w.max() + w.mean(0).log(), w.sum(0) ** 2 / (w**2).sum(0) / w.shape[0]
 
 
 def _naive(log_joint, log_q):
@@ -119,6 +125,23 @@ IMPORTANCE = Exercise(
             ),
         ),
         Mistake(
+            _by_largest_of_all,
+            "You took out the largest weight of *all* images, and those of less likely images are rounded to 0 again. Each image has its own: amax(0).",
+        ),
+        Mistake(
+            _like_importance(log_p=lambda w: (w - w.amax(0)).exp().mean(0).log()),
+            "What was subtracted before exp must be added again after log: the largest log-weight.",
+            also=(_like_importance(log_p=lambda w: (w - w.max()).exp().mean(0).log()),),
+        ),
+        Mistake(
+            _like_importance(share=lambda w: w.sum(0).square() / w.square().sum(0) / len(w)),
+            "These are sums of log-weights; the effective number is made of the weights themselves: log_w.softmax(0) are the weights, up to a factor that cancels.",
+        ),
+        Mistake(
+            _like_importance(share=lambda w: _share(w).log()),
+            "This is the logarithm of the share; take its exp.",
+        ),
+        Mistake(
             _like_importance(share=lambda w: len(w) * _share(w)),
             "The number of effective samples is right; return their share, divided by k.",
         ),
@@ -174,9 +197,15 @@ def nearest_neighbor(points, labels):
 
 
 def _draw_two(generator):
-    """Two sets of thirty points that overlap, and a classifier to train."""
+    """Two sets of thirty points that overlap, and a classifier to train; in some draws the sets change places in the middle.
+
+    It is then wrong more often than right, and z is below 0.
+    """
     a, b = (torch.randn(30, 2, generator=generator) for _ in range(2))
-    return a, b + torch.tensor([1.0, 0.3]), nearest_neighbor
+    b += torch.tensor([1.0, 0.3])
+    if torch.rand((), generator=generator) < 0.4:
+        a, b = torch.cat([a[:15], b[15:]]), torch.cat([b[:15], a[15:]])
+    return a, b, nearest_neighbor
 
 
 def _halves(x):
@@ -196,6 +225,10 @@ def _like_two_sample(learn=None, judge=None, score=None):
         return score(torch.cat([guess(first) == 0, guess(second) == 1]).float())
 
     return test
+
+
+def _p_value(right):
+    return torch.special.ndtr(-(right.mean() - 0.5) * 2 * len(right) ** 0.5)
 
 
 def _labels_exchanged(a, b, train):
@@ -222,6 +255,7 @@ TWO_SAMPLE = Exercise(
     "evaluation/two_sample",
     two_sample,
     _draw_two,
+    call=as_numbers,
     lesson=LESSON,
     title="a classifier as a test",
     minutes=10,
@@ -289,6 +323,44 @@ TWO_SAMPLE = Exercise(
         Mistake(
             _like_two_sample(score=lambda right: (2 * right.mean(), (2 * right.mean() - 0.5) * 2 * len(right) ** 0.5)),
             "You added the two sets' shares of right guesses: take their mean, or the mean over all that are judged.",
+        ),
+        Mistake(
+            _like_two_sample(score=lambda right: (right.mean(), (right.mean() - 0.5).abs() * 2 * len(right) ** 0.5)),
+            "Keep the sign: a classifier that is wrong more often than right has found no difference, and z is below 0 then.",
+            also=(
+                _like_two_sample(
+                    score=lambda right: (
+                        0.5 + (right.mean() - 0.5).abs(),
+                        (right.mean() - 0.5).abs() * 2 * len(right) ** 0.5,
+                    )
+                ),
+            ),
+        ),
+        Mistake(
+            _like_two_sample(score=lambda right: (right.mean(), (0.5 - right.mean()) * 2 * len(right) ** 0.5)),
+            "The sign is turned round: z is above 0 where more guesses are right than by chance, accuracy − ½.",
+        ),
+        Mistake(
+            _like_two_sample(score=lambda right: (right.mean(), (right.mean() - 0.5) / (0.25 * len(right)) ** 0.5)),
+            "The variance of a share is ¼ *divided* by t: the more guesses, the smaller.",
+        ),
+        Mistake(
+            _like_two_sample(score=lambda right: (right.mean(), (right.mean() - 0.5) * 2 * (2 * len(right)) ** 0.5)),
+            "t counts the points that are judged, which are the second halves alone.",
+        ),
+        Mistake(
+            _like_two_sample(score=lambda right: (right.mean(), _p_value(right))),
+            "This is a p-value; return z itself.",
+            also=(
+                _like_two_sample(score=lambda right: (right.mean(), 1 - _p_value(right))),
+                _like_two_sample(
+                    score=lambda right: (right.mean(), 2 * torch.minimum(_p_value(right), 1 - _p_value(right)))
+                ),
+            ),
+        ),
+        Mistake(
+            _like_two_sample(learn=lambda a, b: (a[::2], b[::2]), judge=lambda a, b: (a[1::2], b[1::2])),
+            "Every other point would do as well, but to compare numbers, learn from the first halves, a[:half], and judge by the second, a[half:].",
         ),
         Mistake(
             _like_two_sample(score=lambda right: right.mean()),

@@ -78,6 +78,45 @@ def copying_by_where(samples, train, test):
     return (wins.sum() - 0.5 * n * m) / math.sqrt(n * m * (n + m + 1) / 12)
 
 
+def mmd_in_plain_python(a, b, bandwidth):
+    def mean(pairs):
+        found = [math.exp(-(math.dist(x, y) ** 2) / (2 * bandwidth**2)) for x, y in pairs]
+        return sum(found) / len(found)
+
+    a, b = a.tolist(), b.tolist()
+    within = (mean([(x, y) for i, x in enumerate(s) for j, y in enumerate(s) if i != j]) for s in (a, b))
+    return sum(within) - 2 * mean([(x, y) for x in a for y in b])
+
+
+def manifold_in_plain_python(real, fake, neighbors):
+    def share(points, centers):
+        reach = [sorted(math.dist(c, other) for other in centers)[neighbors] for c in centers]
+        inside = [any(math.dist(p, c) < r for c, r in zip(centers, reach, strict=True)) for p in points]
+        return sum(inside) / len(points)
+
+    real, fake = real.tolist(), fake.tolist()
+    return share(fake, real), share(real, fake)
+
+
+def two_sample_in_double_precision(a, b, train):
+    (a_seen, a_new), (b_seen, b_new) = a.chunk(2), b.chunk(2)
+    labels = torch.tensor([0] * len(a_seen) + [1] * len(b_seen))
+    accuracy = (train(torch.cat([a_seen, b_seen]), labels)(torch.cat([a_new, b_new])) == labels).double().mean()
+    return [accuracy, (accuracy.item() - 0.5) / (0.25 / len(labels)) ** 0.5]
+
+
+def copying_by_scipy(samples, train, test):
+    from scipy.stats import mannwhitneyu
+
+    near, fresh = (torch.cdist(x, train).amin(1).numpy() for x in (samples, test))
+    n, m = len(near), len(fresh)
+    return (mannwhitneyu(near, fresh).statistic - n * m / 2) / math.sqrt(n * m * (n + m + 1) / 12)
+
+
+def extrapolated_by_numpy(sizes, values):
+    return np.polyfit(1 / sizes.numpy(), values.numpy(), 1)[1]
+
+
 def extrapolated_by_normal_equations(sizes, values):
     table = torch.stack([1 / sizes, torch.ones_like(sizes)], 1)
     return torch.linalg.solve(table.T @ table, table.T @ values)[1]
@@ -92,12 +131,12 @@ def prepared_by_a_helper(real, fake):
 
 ANSWERS = {
     "frechet": (frechet_by_scipy, frechet_by_centering),
-    "mmd": (mmd_by_masks,),
-    "precision_recall": (manifold_by_sorted_rows,),
+    "mmd": (mmd_by_masks, mmd_in_plain_python),
+    "precision_recall": (manifold_by_sorted_rows, manifold_in_plain_python),
     "importance": (importance_by_softmax,),
-    "two_sample": (two_sample_by_counting,),
-    "copying": (copying_by_where,),
-    "extrapolate": (extrapolated_by_normal_equations,),
+    "two_sample": (two_sample_by_counting, two_sample_in_double_precision),
+    "copying": (copying_by_where, copying_by_scipy),
+    "extrapolate": (extrapolated_by_normal_equations, extrapolated_by_numpy),
     "bug": (prepared_by_a_helper,),
 }
 
