@@ -155,6 +155,7 @@ class Kind(enum.Enum):
 
     EXACT = "="
     LOWER_BOUND = "≥"  # the true log p(x) is at least this
+    UPPER_BOUND = "≤"  # at most this: a KL divergence, say, where log p(x) is a lower bound
     ESTIMATE = "≈"
     UNNORMALIZED = "+C"  # right up to a constant that nobody knows: never ranked
 

@@ -26,7 +26,7 @@ class Estimate(NamedTuple):
     Attributes:
         value: mean over the examples.
         standard_error: of that mean, from the spread over examples.
-        kind: of a log-probability: exact, lower bound, estimate or unnormalized; None for any other quantity.
+        kind: of a log-probability, or of a KL divergence: exact, bound, estimate or unnormalized; None for any other quantity.
         count: number of examples.
         unit: "nats" for log-probabilities; else what the number counts, "" for a share.
     """

@@ -12,7 +12,7 @@ from ..core import GenerativeModel, Kind
 from ..data import Dataset
 from ..tables import Table
 from .likelihood import Estimate
-from .report import QUANTITIES, Report, evaluate
+from .report import QUANTITIES, Quantity, Report, evaluate
 
 __all__ = ["Scoreboard", "places", "scoreboard"]
 
@@ -23,7 +23,8 @@ class Entry:
 
     Attributes:
         value: the mean of the runs.
-        low, high: the truth lies between, by all that is known: infinite on the open side of a bound.
+        low, high: the truth lies between, by all that is known: infinite on the open side of a bound. Of a single run
+            whose error nobody knows, both are its value: what it leaves open is not known either.
         error: standard error of one run, or standard deviation of several.
         kind: of a log-probability.
         count: runs.
@@ -41,16 +42,26 @@ class Entry:
         """From one number of every run: two standard errors each way, or the range that the runs span."""
         values = [run.value for run in runs]
         kinds = {run.kind for run in runs}
-        kind = kinds.pop() if len(kinds) == 1 else Kind.ESTIMATE
-        errors = [run.standard_error if math.isfinite(run.standard_error) else 0.0 for run in runs]
+        kind = _of_the_mean(kinds)
+        errors = [0.0 if math.isnan(run.standard_error) else run.standard_error for run in runs]
         low = min(value - 2 * error for value, error in zip(values, errors, strict=True))
         high = max(value + 2 * error for value, error in zip(values, errors, strict=True))
         if kind is Kind.UNNORMALIZED or not all(map(math.isfinite, values)):
             low, high = -math.inf, math.inf
-        elif kind is Kind.LOWER_BOUND:
-            high = math.inf
+        low = -math.inf if Kind.UPPER_BOUND in kinds else low
+        high = math.inf if Kind.LOWER_BOUND in kinds else high
         error = statistics.stdev(values) if len(values) > 1 else runs[0].standard_error
         return Entry(statistics.fmean(values), low, high, error, kind, len(runs))
+
+
+def _of_the_mean(kinds: set[Kind | None]) -> Kind | None:
+    """What the mean of numbers of these kinds is worth: with bounds of one side among exact ones, it is such a bound."""
+    if len(kinds) == 1:
+        return next(iter(kinds))
+    if Kind.UNNORMALIZED in kinds:
+        return Kind.UNNORMALIZED
+    inexact = kinds - {Kind.EXACT}
+    return inexact.pop() if inexact in ({Kind.LOWER_BOUND}, {Kind.UPPER_BOUND}) else Kind.ESTIMATE
 
 
 def places(entries: Mapping[str, Entry], better: str = "higher") -> dict[str, tuple[int, int]]:
@@ -105,8 +116,12 @@ class Scoreboard:
         return [name for name in QUANTITIES if any(name in r.numbers for rs in self.reports.values() for r in rs)]
 
     def places(self, quantity: str) -> dict[str, tuple[int, int]]:
-        """Model -> the places it may hold, see `places`; empty where neither more nor less is better."""
-        better = QUANTITIES[quantity].better
+        """Model -> the places it may hold, see `places`; empty where neither more nor less is better.
+
+        Raises:
+            ValueError: there is no such quantity.
+        """
+        better = _quantity(quantity).better
         return places(self.entries(quantity), better) if better else {}
 
     def sorted_by(self, quantity: str) -> "Scoreboard":
@@ -115,10 +130,8 @@ class Scoreboard:
         Raises:
             ValueError: there is no such quantity.
         """
-        if quantity not in QUANTITIES:
-            raise ValueError(f"there is no quantity {quantity!r}; there are: {', '.join(QUANTITIES)}")
         held, entries = self.places(quantity), self.entries(quantity)
-        sign = -1 if QUANTITIES[quantity].better == "higher" else 1
+        sign = -1 if _quantity(quantity).better == "higher" else 1
         order = sorted(self.reports, key=lambda m: (0, sign * entries[m].value) if m in held else (1, 0))
         return Scoreboard({model: self.reports[model] for model in order}, self.failures, self.caption)
 
@@ -128,15 +141,21 @@ class Scoreboard:
         Args:
             quantities: the columns; by default all that were measured.
             ranked: write the possible places after each number: (2), or (1–3); nothing where any place is possible.
+
+        Raises:
+            ValueError: a column that is no quantity.
         """
         columns = list(self.quantities if quantities is None else quantities)
         cells = {name: self._cells(name, ranked) for name in columns}
-        rows = [
-            (model, *(cells[name].get(model, "–") for name in columns)) for model in self.reports if self.reports[model]
-        ]
         failed = [model for model in {**self.reports, **self.failures} if model in self.failures]
+        room = [""] if failed and not columns else []  # for the reasons, where nobody has a number
+        rows = [
+            (model, *(cells[name].get(model, "–") for name in columns), *room)
+            for model in self.reports
+            if self.reports[model]
+        ]
         rows += [(model, f"failed: {self.failures[model]}", *[""] * (len(columns) - 1)) for model in failed]
-        return Table(("model", *columns), rows, self.caption)
+        return Table(("model", *columns, *room), rows, self.caption)
 
     def _cells(self, quantity: str, ranked: bool) -> dict[str, str]:
         held = self.places(quantity) if ranked else {}
@@ -146,7 +165,7 @@ class Scoreboard:
             place = f" ({first})" if first == last else f" ({first}–{last})"
             if not first or (first, last) == (1, len(held)):  # no place, or any: nothing is known
                 place = ""
-            digits = QUANTITIES[quantity].digits
+            digits = _quantity(quantity).digits
             error = f" ± {entry.error:.{digits}f}" if math.isfinite(entry.error) else ""
             found[model] = f"{entry.kind or ''} {entry.value:.{digits}f}{error}{place}".strip()
         return found
@@ -191,6 +210,12 @@ class Scoreboard:
             return Scoreboard(reports, known["failures"], known["caption"])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"this is no scoreboard ({error}); expected what Scoreboard.to_json writes") from None
+
+
+def _quantity(name: str) -> Quantity:
+    if name not in QUANTITIES:
+        raise ValueError(f"there is no quantity {name!r}; there are: {', '.join(QUANTITIES)}")
+    return QUANTITIES[name]
 
 
 def scoreboard(

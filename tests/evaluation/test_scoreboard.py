@@ -63,7 +63,38 @@ def test_where_less_is_better_the_smallest_is_first():
 def test_several_runs_span_an_interval_and_show_their_spread():
     entry = Entry.of([number(v, kind=None) for v in (1.0, 2.0, 3.0)])
     assert (entry.value, entry.low, entry.high, entry.error) == (2.0, 1.0, 3.0, 1.0)
-    assert Entry.of([number(1.0, kind=Kind.EXACT), number(2.0, kind=Kind.LOWER_BOUND)]).kind is Kind.ESTIMATE
+
+
+def test_runs_of_several_kinds_claim_no_more_than_the_weakest():
+    exact, bound, estimate, unknown = (
+        number(1.0, kind=kind) for kind in (Kind.EXACT, Kind.LOWER_BOUND, Kind.ESTIMATE, Kind.UNNORMALIZED)
+    )
+    mixed = Entry.of([exact, bound])
+    assert (mixed.kind, mixed.low, mixed.high) == (Kind.LOWER_BOUND, 1.0, math.inf)
+    mixed = Entry.of([estimate, bound])
+    assert (mixed.kind, mixed.low, mixed.high) == (Kind.ESTIMATE, 1.0, math.inf)
+    mixed = Entry.of([exact, unknown])
+    assert (mixed.kind, mixed.low, mixed.high) == (Kind.UNNORMALIZED, -math.inf, math.inf)
+    assert Entry.of([exact, estimate]).kind is Kind.ESTIMATE
+
+
+def test_a_bound_from_above_is_open_below():
+    """A KL of at most 0.5 may be the smallest of all; one of at most 0.05 is certainly below = 0.1."""
+    kl = {
+        "exact": Entry.of([number(0.1)]),
+        "bounded": Entry.of([number(0.5, kind=Kind.UPPER_BOUND)]),
+        "tight": Entry.of([number(0.05, kind=Kind.UPPER_BOUND)]),
+    }
+    assert (kl["bounded"].low, kl["bounded"].high) == (-math.inf, 0.5)
+    assert places(kl, "lower") == {"exact": (2, 3), "bounded": (1, 3), "tight": (1, 2)}
+
+
+def test_an_interval_is_two_standard_errors_each_way_and_endless_for_an_endless_error():
+    one = Entry.of([number(-17.0, 0.25)])
+    assert (one.low, one.high) == (-17.5, -16.5)
+    assert Entry.of([number(-17.0, math.inf)]).high == math.inf
+    several = Entry.of([number(1.0, 0.5), number(2.0, 0.5)])
+    assert (several.low, several.high) == (0.0, 3.0)
 
 
 def test_a_value_that_is_not_finite_holds_no_place():
@@ -74,8 +105,9 @@ def test_a_value_that_is_not_finite_holds_no_place():
 def test_sorting_puts_the_likely_best_first_and_the_unranked_last():
     one = board(bad=number(-25), unknown=number(5, kind=Kind.UNNORMALIZED), good=number(-17))
     assert list(one.sorted_by("log p(x)").reports) == ["good", "bad", "unknown"]
-    with pytest.raises(ValueError, match="there is no quantity 'beauty'"):
-        one.sorted_by("beauty")
+    for ask in (one.sorted_by, one.places, lambda name: one.table([name])):
+        with pytest.raises(ValueError, match="there is no quantity 'beauty'"):
+            ask("beauty")
 
 
 def test_a_quantity_that_has_no_better_end_ranks_nobody():
@@ -88,6 +120,9 @@ def test_failures_have_a_row_that_says_why():
     last = repr(one).splitlines()[-1]
     assert last.startswith("GAN")
     assert "failed: the loss was nan" in last
+    nobody = Scoreboard({"GAN": [], "VAE": []}, {"GAN": "the loss was nan", "VAE": "too slow"})
+    assert "GAN    failed: the loss was nan" in repr(nobody)
+    assert "GAN    failed: the loss was nan" in repr(nobody.sorted_by("Fréchet"))
 
 
 def test_reports_of_different_data_are_not_put_together():
