@@ -8,7 +8,7 @@ import torch
 
 from dgmcourse import GAN, VAE, IndependentPixels, KernelDensity, Space
 from dgmcourse.core import Kind
-from dgmcourse.data import digits, toy
+from dgmcourse.data import Dataset, digits, toy
 from dgmcourse.evaluation import (
     Report,
     course_features,
@@ -81,6 +81,10 @@ def test_a_conditional_model_answers_another_question(data):
 def test_bits_per_dimension_bound_from_the_other_side():
     bound = Report("a", "digits", {"log p(x)": Estimate(-64 * math.log(2), 0.1, Kind.LOWER_BOUND, 9)}, dim=64)
     assert bound.bits_per_dim == "≤ 1.000 bits/dim"
+    above = Estimate(-64 * math.log(2), 0.1, Kind.UPPER_BOUND, 9)
+    assert replace(bound, numbers={"log p(x)": above}).bits_per_dim == "≥ 1.000 bits/dim"
+    unknown = Estimate(-64 * math.log(2), 0.1, Kind.UNNORMALIZED, 9)
+    assert replace(bound, numbers={"log p(x)": unknown}).bits_per_dim == ""
     assert replace(bound, dim=None).bits_per_dim == ""
 
 
@@ -91,6 +95,97 @@ def test_points_in_the_plane_are_compared_as_they_are():
     assert abs(report.numbers["MMD²"].value) < 0.01
     assert "Fréchet" not in report.numbers
     assert report.numbers["copied"].value > 0.3
+
+
+def test_tokens_are_compared_by_how_many_differ():
+    """Whatever numbers the tokens have: a vocabulary in another order gives the same distances."""
+    torch.manual_seed(0)
+    space, order = Space.tokens(6, 4), torch.tensor([2, 0, 3, 1])
+    x = torch.randint(2, (90, 6)) * 3  # tokens 0 and 3
+    text = Dataset("text", space, x[:40], x[40:60], x[60:])
+    model, numbers = IndependentPixels(space), []
+    for data in (text, replace(text, train=order[text.train], valid=order[text.valid], test=order[text.test])):
+        model.sample = lambda n, y=None, data=data: data.test[torch.arange(n) % 5].roll(1, 0)
+        numbers.append(evaluate(model, data, samples=30).numbers)
+    for name in ("MMD²", "precision", "recall", "density", "coverage", "copying z"):
+        assert numbers[0][name] == pytest.approx(numbers[1][name], nan_ok=True), name
+
+
+def test_few_examples_are_noted_and_none_refused(data, copier):
+    one = replace(data, test=data.test[:1], test_labels=data.test_labels[:1])
+    report = evaluate(IndependentPixels(data.space), one, samples=50)
+    assert report.numbers["log p(x)"].value == pytest.approx(-64 * math.log(2), abs=1e-3)
+    assert "recognized" in report.numbers
+    assert "Fréchet" not in report.numbers
+    assert "distances need 6 samples, 6 test examples" in report.notes["samples"]
+    assert "got 3," in evaluate(copier, data, samples=3).notes["samples"]
+    nothing = replace(data, test=data.test[:0], test_labels=data.test_labels[:0])
+    with pytest.raises(ValueError, match="needs test examples and samples ≥ 1, got 0 and samples=50"):
+        evaluate(copier, nothing, samples=50)
+    with pytest.raises(ValueError, match="samples=0"):
+        evaluate(copier, data, samples=0)
+
+
+def test_the_note_says_what_was_wrong_with_the_proper_question(data):
+    model = IndependentPixels(data.space)
+    model.log_prob = lambda x, y=None: (_ for _ in ()).throw(ValueError("of labels" if y is not None else "too large"))
+    assert evaluate(model, data, samples=50).notes["log p(x)"] == "too large"
+    grey = replace(digits(levels=17), name="grey digits")
+    report = evaluate(IndependentPixels(data.space), grey, samples=50)
+    assert "log p(x)" not in report.numbers  # no probability of what the model cannot hold
+    assert "grey digits.test must hold the 2 values" in report.notes["log p(x)"]
+
+
+def test_a_model_that_needs_labels_is_told_from_one_that_has_none(data):
+    bare = replace(data, train_labels=None, valid_labels=None, test_labels=None)
+    report = evaluate(VAE(data.space, 2, hidden=(16,), classes=10), bare, samples=50)
+    assert "log p(x|y)" not in report.numbers
+    assert "label" in report.notes["log p(x)"]
+    assert "probe" not in report.numbers
+    needs = IndependentPixels(data.space)
+    needs.sample = lambda n, y=None: (_ for _ in ()).throw(ValueError("give y, vectors (n, 3)"))
+    assert evaluate(needs, data, samples=50).notes["samples"] == "give y, vectors (n, 3)"
+
+
+def test_training_images_are_judged_as_training_saw_them(data, copier):
+    """A transform makes binary images of grey ones: a copier of those copies."""
+    grey = digits(levels=17)
+    raw = replace(data, train=grey.train, transform=lambda x: (x >= 0.5).to(x.dtype))
+    made = replace(data, train=(grey.train >= 0.5).to(grey.train.dtype))
+    found, expected = (evaluate(copier, d, samples=300).numbers for d in (raw, made))
+    assert found["copied"] == expected["copied"]
+    assert found["copying z"] == expected["copying z"]
+
+
+def test_the_model_comes_back_in_its_mode(data):
+    for mode in (True, False):
+        model = IndependentPixels(data.space).train(mode)
+        evaluate(model, data, samples=50)
+        assert model.training is mode
+
+
+def test_a_representation_that_cannot_be_probed_is_noted(data):
+    model = VAE(data.space, 2, hidden=(16,))
+    model.encode = lambda x, y=None: torch.full((len(x), 2), math.nan)
+    assert "NaN" in evaluate(model, data, samples=50).notes["probe"]
+
+
+def test_numbers_that_json_has_none_for_come_back():
+    numbers = {
+        "log p(x)": Estimate(-math.inf, math.nan, Kind.EXACT, 5),
+        "KL": Estimate(math.nan, math.inf, Kind.UPPER_BOUND, 5),
+    }
+    text = Report("a", "b", numbers).to_json()
+    assert "NaN" not in text
+    assert "Infinity" not in text
+    again = Report.from_json(text).numbers
+    assert again["log p(x)"].value == -math.inf
+    assert math.isnan(again["log p(x)"].standard_error)
+    assert math.isnan(again["KL"].value)
+    assert again["KL"].standard_error == math.inf
+    assert again["KL"].kind is Kind.UPPER_BOUND
+    with pytest.raises(ValueError, match="no report"):
+        Report.from_json('{"model": "a", "data": "b", "numbers": [], "notes": {}, "dim": null}')
 
 
 def test_a_report_comes_back_from_json(data):
