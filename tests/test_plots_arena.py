@@ -5,7 +5,7 @@ import torch
 
 from dgmcourse import plots
 from dgmcourse.plots import Contender
-from dgmcourse.plots.arena import _front, _overlap
+from dgmcourse.plots.arena import _front, _gap, _overlap
 
 MODELS = [
     Contender("quick and bad", 0.01, 300.0, -25.0, "="),
@@ -54,3 +54,18 @@ def test_clouds_have_a_row_for_the_truth_and_each_model():
     assert [len(axis.lines) for axis in figure.axes] == [1, 1, 0]
     assert [text.get_text() for text in flow.texts] == ["0.10"]
     assert truth.get_title() == "moons"
+
+
+def test_a_name_that_stands_nearer_to_another_point_than_to_its_own_is_joined_to_its_own():
+    ring = [Contender(f"{i}", 10 ** (0.02 * i), 100.0 + 3 * (i % 3), -20.0, "=") for i in range(9)]
+    figure = plots.plot_pareto([*ring, Contender("alone", 1000.0, 20.0, -30.0, "=")])
+    figure.draw_without_rendering()
+    names = {text.get_text(): text for text in figure.axes[0].texts}
+    assert names["alone"].arrow_patch is None
+    crowded = [names[one.name] for one in ring]
+    assert any(text.arrow_patch is not None for text in crowded)
+    places = figure.axes[0].transData.transform([(one.time, one.quality) for one in ring])
+    for text, own in zip(crowded, places, strict=True):
+        box = text.get_window_extent().extents
+        near = min(_gap(box, place) for place in places)
+        assert text.arrow_patch is not None or _gap(box, own) <= near + 3 * figure.dpi / 72

@@ -79,7 +79,10 @@ def plot_pareto(
 def _label(
     figure: Figure, axis, named: Sequence[tuple[str, float, float]], arrows: set[str], size: float = 7.5
 ) -> None:
-    """Write each name beside its point, where it covers no point, arrow or other name, as far as there is room."""
+    """Write each name beside its point, where it covers no point, arrow or other name, as far as there is room.
+
+    A name that found room only at a distance, or nearer to another point than to its own, gets a thin line to its own.
+    """
     figure.draw_without_rendering()
     points = axis.transData.transform([(x, y) for _, x, y in named])  # (n, 2), pixels
     unit = figure.dpi / 72  # pixels in a typographic point
@@ -96,12 +99,15 @@ def _label(
             box = (left, below, left + width, below + height)
             cost = sum(_overlap(box, other) for other in taken) + 0.01 * (abs(dx) + abs(dy)) * unit
             inside = axis.bbox.x0 <= box[0] and box[2] <= axis.bbox.x1 + 20 and axis.bbox.y0 <= box[1]
-            cost += 0 if inside else 1e4
+            gap, strange = _gap(box, (across, up)), min((_gap(box, p) for p in points if tuple(p) != (across, up)), default=np.inf)  # fmt: skip
+            misleading = strange < gap + 2 * unit
+            cost += (0 if inside else 1e4) + 20 * misleading * unit**2
             if best is None or cost < best[0]:
-                best = (cost, dx, dy, box)
-        _, dx, dy, box = best
+                best = (cost, dx, dy, box, misleading or gap > 9 * unit)
+        _, dx, dy, box, far = best
         taken.append(box)
-        axis.annotate(name, (x, y), xytext=(dx, dy), textcoords="offset points", fontsize=size,
+        line = {"arrowstyle": "-", "lw": 0.5, "color": "#777777", "shrinkA": 1, "shrinkB": 3} if far else None
+        axis.annotate(name, (x, y), xytext=(dx, dy), textcoords="offset points", fontsize=size, arrowprops=line,
                       ha="right" if dx < 0 else "left" if dx > 0 else "center", va="center")  # fmt: skip
 
 
@@ -111,6 +117,13 @@ _OFFSETS = [(dx, dy) for dx in (7, -7, 0) for dy in (0, 8, -8, 15, -15, 22, -22)
 def _overlap(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> float:
     """The area that two boxes (left, below, right, above) share."""
     return max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
+
+
+def _gap(box: tuple[float, float, float, float], point: Sequence[float]) -> float:
+    """The distance of a point from a box (left, below, right, above)."""
+    left, below, right, above = box
+    x, y = point
+    return float(np.hypot(max(left - x, 0, x - right), max(below - y, 0, y - above)))
 
 
 def _front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
