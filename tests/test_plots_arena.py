@@ -31,6 +31,23 @@ def test_models_stand_at_their_time_and_likelihood_and_a_line_joins_those_that_n
     assert {text.get_text() for text in left.texts} >= {m.name for m in MODELS}
 
 
+def test_where_nobody_scores_or_nobody_is_the_picture_is_empty():
+    silent = MODELS[-1:]
+    left, right = plots.plot_pareto(silent).axes
+    assert list(points(left)) == ["silent"]
+    assert not points(right)
+    assert not any(points(axis) for axis in plots.plot_pareto([], floor=15.0).axes)
+
+
+def test_arrows_point_from_bounds_alone_to_where_the_truth_may_lie():
+    figure = plots.plot_pareto(MODELS)
+    figure.draw_without_rendering()
+    left, right = ([t for t in axis.texts if not t.get_text() and t.arrow_patch] for axis in figure.axes)
+    assert not left
+    assert [t.xy for t in right] == [(17.0, 20.0)]
+    assert right[0].xyann[0] < 0  # to the left: a smaller −log p
+
+
 def test_only_what_nobody_beats_is_on_the_front():
     assert _front([(1, 5), (2, 6), (3, 1), (0, 9)]) == [(0, 9), (1, 5), (3, 1)]
 

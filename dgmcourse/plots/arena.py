@@ -55,7 +55,8 @@ def plot_pareto(
                 axis.annotate("", (place(one), one.quality), xytext=(-14, 0), textcoords="offset points",
                               arrowprops={"arrowstyle": "<-", "color": color, "lw": 0.9})  # fmt: skip
         front = _front([(place(one), one.quality) for one in shown])
-        axis.plot(*zip(*front, strict=True), color="#888888", lw=1, ls=":", zorder=0)
+        if front:
+            axis.plot(*zip(*front, strict=True), color="#888888", lw=1, ls=":", zorder=0)
         if floor is not None:
             axis.axhline(floor, color="#444444", lw=0.9, ls="--", zorder=0)
     left.set(xlabel="milliseconds a sample", ylabel=quality, xscale="log", yscale="log")
@@ -83,6 +84,8 @@ def _label(
 
     A name that found room only at a distance, or nearer to another point than to its own, gets a thin line to its own.
     """
+    if not named:
+        return
     figure.draw_without_rendering()
     points = axis.transData.transform([(x, y) for _, x, y in named])  # (n, 2), pixels
     unit = figure.dpi / 72  # pixels in a typographic point
