@@ -1,9 +1,12 @@
 """The arena: everybody has a row, what was played is not played again, and what failed says so."""
 
+import functools
 import json
 import subprocess
 import sys
 import time
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 
 import psutil
@@ -11,11 +14,28 @@ import pytest
 import torch
 
 from dgmcourse import models
-from dgmcourse.arena import DIGITS, TOY_ENTRANTS, Arena, Match, Result, budget, entrants, match, matches, play, play_all
+from dgmcourse.arena import (
+    DIGITS,
+    TOY_ENTRANTS,
+    Arena,
+    Match,
+    Result,
+    budget,
+    entrants,
+    match,
+    matches,
+    play,
+    play_all,
+    results,
+    run,
+)
 from dgmcourse.arena.results import markdown
 from dgmcourse.arena.toys import judge_toy, toy_data
 from dgmcourse.core import Kind
 from dgmcourse.data import digits
+from dgmcourse.evaluation import Report
+from dgmcourse.evaluation.likelihood import Estimate
+from dgmcourse.evaluation.report import shown
 from dgmcourse.tables import Table
 from dgmcourse.training import TrainingDiverged
 
@@ -40,6 +60,61 @@ def test_all_matches_are_planned_and_unknown_entrants_refused():
     assert [m.entrant for m in matches(60, 2, ["RBM"])] == ["RBM", "RBM"]
     with pytest.raises(ValueError, match="no entrant RMB; there are: independent pixels"):
         matches(60, 1, ["RMB", "RBM"])
+    with pytest.raises(ValueError, match="no toy moon in the arena; there are: eight_gaussians, moons"):
+        matches(60, 1, toys=["moon"])
+
+
+def test_the_fingerprint_sees_a_step_size_inside_an_optimizer(monkeypatch):
+    """And is the same in another process, where functions lie elsewhere."""
+
+    def fingerprint(**changes):
+        known = {e.name: e for e in DIGITS}
+        changed = replace(known["independent pixels"], training={"lr": 1.0, **changes})
+        monkeypatch.setattr(match, "DIGITS", (changed,))
+        return match.settings_of(QUICK)
+
+    slow, fast = (entrants.gradient_descent(lr) for lr in (0.05, 0.2))
+    assert fingerprint(optimizer=slow) != fingerprint(optimizer=fast)
+    assert fingerprint(optimizer=slow) == fingerprint(optimizer=entrants.gradient_descent(0.05))
+    assert fingerprint(a=functools.partial(max, 1)) != fingerprint(a=functools.partial(max, 2))
+    assert "0x" not in match._told(functools.partial(entrants.gradient_descent(0.1), lr=max, key=slow))
+    assert fingerprint(lr=0.5) != fingerprint(lr=0.25)
+
+
+def test_senseless_arguments_and_folders_are_refused_before_anything_is_played(tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "play_all", lambda *_: pytest.fail("played"))
+    for arguments, words in (
+        ({"budget": 0}, "budget > 0 seconds"),
+        ({"budget": float("nan")}, "budget > 0 seconds"),
+        ({"seeds": 0}, "seeds ≥ 1"),
+        ({"jobs": -1}, "jobs ≥ 1"),
+        ({"entrants": ["nobody"]}, "no entrant nobody"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            run(tmp_path / "new", **arguments)
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="file"):
+        run(tmp_path / "file")
+    monkeypatch.setattr(results.Path, "touch", lambda self: (_ for _ in ()).throw(PermissionError(f"no {self.parent}")))
+    with pytest.raises(PermissionError, match="new"):
+        run(tmp_path / "new")
+
+
+def test_a_process_that_was_ended_from_outside_says_how_to_go_on(tmp_path, monkeypatch):
+    class Broken:
+        def __init__(self, *_, **__): ...
+
+        def submit(self, *_):
+            future = Future()
+            future.set_exception(BrokenProcessPool("abruptly"))
+            return future
+
+        def shutdown(self, **_): ...
+
+    monkeypatch.setattr(match, "ProcessPoolExecutor", Broken)
+    with pytest.raises(RuntimeError, match=r"want of memory; the same command goes on from .* --jobs 1"):
+        play_all([QUICK, replace(QUICK, seed=1)], tmp_path, jobs=2, progress=False)
 
 
 def test_measuring_the_pace_leaves_the_model_as_it_was():
@@ -89,7 +164,10 @@ def test_a_result_is_judged_and_comes_back_from_its_files(played):
     result, folder = played
     assert not result.failed
     assert result.report.numbers["log p(x)"].kind is Kind.EXACT
-    assert result.report.numbers["log p(x)"].value == pytest.approx(-25.3, abs=1.0)
+    assert (
+        -64 * 0.694 < result.report.numbers["log p(x)"].value < -25
+    )  # between coins and the best; a busy machine takes few steps
+    assert 1 <= result.steps <= 600
     result.write(folder)
     again = Result.read(folder, QUICK)
     assert torch.equal(again.samples, result.samples)
@@ -102,7 +180,17 @@ def test_a_damaged_result_counts_as_none(played):
     assert Result.read(folder, QUICK) is None
     result.write(folder)
     file = folder / f"{QUICK.path}.json"
-    file.write_text(file.read_text()[:100])
+    whole = file.read_text()
+    report = json.loads(whole)["report"]
+    changes = ({"report": None}, {"report": 3}, {"report": {**report, "numbers": []}}, {"match": {}}, {"surplus": 1})
+    for damaged in (whole[:100], "", "null", "[1]", *(json.dumps({**json.loads(whole), **one}) for one in changes)):
+        file.write_text(damaged)
+        assert Result.read(folder, QUICK) is None, damaged[:200]
+    file.write_text(whole)
+    assert Result.read(folder, QUICK) is not None
+    assert Result.read(folder, replace(QUICK, seconds=9)) is None
+    pictures = folder / f"{QUICK.path}.safetensors"
+    pictures.write_bytes(pictures.read_bytes()[:50])
     assert Result.read(folder, QUICK) is None
 
 
@@ -151,6 +239,16 @@ def test_a_failure_is_a_result_and_has_its_row(monkeypatch):
     table = repr(Arena([result, play(QUICK)]).scoreboard.table())
     assert "broken" in table
     assert "failed: 1 of 1 seeds: TrainingDiverged: the loss of group 'model' was nan" in table
+
+
+def test_an_entrant_that_cannot_even_be_made_has_its_row_and_the_files_are_written(tmp_path, monkeypatch):
+    impossible = entrants.Entrant("impossible", lambda d: models.VAE(d.space, latents=-1))
+    monkeypatch.setattr(match, "DIGITS", (impossible,))
+    found = play_all([Match("digits", "impossible", 0, 0.2)], tmp_path, jobs=1, progress=False)
+    assert found[0].failed
+    Arena(found).write(tmp_path)
+    assert "| impossible | – | failed: 1 of 1 seeds" in (tmp_path / "arena.md").read_text()
+    assert (tmp_path / "arena-pareto.png").is_file()
 
 
 @pytest.mark.slow
@@ -214,6 +312,38 @@ def test_the_truth_judged_by_itself_is_no_distance_away():
     numbers = judge_toy(model, data).numbers
     assert numbers["KL"].value == pytest.approx(0, abs=1e-5)
     assert abs(numbers["MMD²"].value) < 2e-3
+
+
+class Bounded(models.Gaussian):
+    """Knows its log-density by halves."""
+
+    kind = Kind.LOWER_BOUND
+
+    def log_prob(self, x, y=None):
+        return super().log_prob(x, y)._replace(kind=self.kind)
+
+
+def test_a_bound_of_the_density_bounds_the_divergence_from_the_other_side():
+    data = toy_data("moons")
+    model = Bounded(data.space).estimate(data.train)
+    report = judge_toy(model, data)
+    assert report.numbers["KL"].kind is Kind.UPPER_BOUND
+    assert shown("KL", report.numbers["KL"]).startswith("≤ 0.9")
+    exact = judge_toy(models.Gaussian(data.space).estimate(data.train), data).numbers["KL"]
+    assert exact == report.numbers["KL"]._replace(kind=Kind.EXACT)
+    model.kind = Kind.UNNORMALIZED
+    assert judge_toy(model, data).notes["KL"] == "Bounded has no normalized density"
+
+
+def test_no_density_is_told_from_one_that_could_not_be_had():
+    number = Estimate(0.5, 0.1, Kind.EXACT, 9)
+    reports = {
+        "Gaussian": Report("Gaussian", "moons", {"KL": number}),
+        "GAN": Report("GAN", "moons", {}, {"KL": "GAN has no normalized density"}),
+        "VAE": Report("VAE", "moons", {}, {"KL": "the posterior of some x reaches the grid's border at ±6"}),
+    }
+    arena = Arena([Result(Match("moons", name, 0, 1.0), report) for name, report in reports.items()])
+    assert arena.toy_table().rows == [("Gaussian", "= 0.500 ± 0.100"), ("GAN", "no density"), ("VAE", "unknown")]
 
 
 def test_a_kept_result_is_what_the_course_shows(tmp_path, monkeypatch):

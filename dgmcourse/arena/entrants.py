@@ -92,6 +92,8 @@ def expectation_maximization(model, data: Dataset, seconds: float, seed: int) ->
         return found
 
     found = em_within(model.em(data.train, 500), seconds, score, patience=20)
+    if not best:
+        raise ValueError(f"EM never had a finite likelihood of the {len(data.valid)} validation examples to choose by")
     model.load_state_dict(best["state"])
     return found
 

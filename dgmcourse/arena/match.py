@@ -1,5 +1,6 @@
 """One match: an entrant learns for so many seconds from one seed, is judged, and its result is written down."""
 
+import functools
 import hashlib
 import json
 import logging
@@ -9,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field
 from multiprocessing import get_context, parent_process
 from pathlib import Path
@@ -19,7 +21,7 @@ from torch import Tensor
 from ..data import Dataset, digits
 from ..evaluation.report import Report, evaluate
 from .entrants import DIGITS, Entrant
-from .toys import TOY_ENTRANTS, judge_toy, toy_data
+from .toys import TOY_ENTRANTS, TOYS, judge_toy, toy_data
 
 __all__ = ["Match", "Result", "matches", "play", "play_all"]
 
@@ -58,7 +60,7 @@ class Result:
         failed: why it failed; "" if it did not.
         steps, seconds: of training.
         parameters: of the model.
-        settings: a fingerprint of entrant and budget: a result of other settings is played again.
+        settings: see `settings_of`: a result of other settings is played again.
         about: hardware, versions, date.
         samples: (≤ 48, *shape), to look at.
     """
@@ -105,6 +107,8 @@ class Result:
         target = folder / match.path
         try:
             known = json.loads(Path(f"{target}.json").read_text(encoding="utf-8"))
+            if known["match"] != asdict(match) or (known["report"] is None) == (not known["failed"]):
+                return None
             samples = None
             if not known["failed"]:
                 samples = load_file(f"{target}.safetensors")["samples"]
@@ -127,19 +131,36 @@ def _data(match: Match, entrant: Entrant) -> Dataset:
 
 
 def settings_of(match: Match) -> str:
-    """A fingerprint of whatever decides the result, beside the machine."""
+    """A fingerprint of the budget and of the entrant: its model's arguments, its training, and functions by their names
+    and the values that they hold. It does not see the code itself: after a change there, remove the results.
+    """
     entrant = _entrant(match)
-    with torch.random.fork_rng():
-        model = entrant.make(_data(match, entrant))
+    try:
+        with torch.random.fork_rng():
+            model = entrant.make(_data(match, entrant))
+        made = type(model).__name__, {k: str(v) for k, v in (model._hub_mixin_config or {}).items()}
+    except Exception as error:  # to play it tells what is wrong
+        made = "none", {"error": f"{type(error).__name__}: {error}"}
     told = {
-        "class": type(model).__name__,
-        "arguments": {k: str(v) for k, v in (model._hub_mixin_config or {}).items()},
-        "training": {k: getattr(v, "__qualname__", str(v)) for k, v in entrant.training.items()},
+        "class": made[0],
+        "arguments": made[1],
+        "training": {k: _told(v) for k, v in entrant.training.items()},
         "most": entrant.most,
-        "learn": getattr(entrant.learn, "__qualname__", None),
+        "learn": None if entrant.learn is None else _told(entrant.learn),
         "seconds": match.seconds,
     }
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _told(value: object) -> str:
+    """A setting in words that are the same in every process: a function by its name and what it holds."""
+    if isinstance(value, functools.partial):
+        return f"{_told(value.func)}{[*map(_told, value.args)]}{ {k: _told(v) for k, v in value.keywords.items()} }"
+    name = getattr(value, "__qualname__", None)
+    if name is None:
+        return str(value)
+    held = [_told(cell.cell_contents) for cell in getattr(value, "__closure__", None) or ()]
+    return f"{name}{held}" if held else name
 
 
 def play(match: Match) -> Result:
@@ -175,7 +196,13 @@ def _play(match: Match) -> Result:
 
 
 def matches(budget: float, seeds: int, entrants: Sequence[str] | None = None, toys: Sequence[str] = ()) -> list[Match]:
-    """All matches: every entrant on the digits with every seed, and on each toy, once, with a sixth of the budget."""
+    """All matches: every entrant on the digits with every seed, and on each toy, once, with a sixth of the budget.
+
+    Raises:
+        ValueError: an unknown entrant or toy.
+    """
+    if strange := [name for name in toys if name not in TOYS]:
+        raise ValueError(f"there is no toy {', '.join(strange)} in the arena; there are: {', '.join(TOYS)}")
     digits_of = [Match("digits", e.name, seed, budget) for seed in range(seeds) for e in DIGITS]
     toys_of = [Match(name, e.name, 0, budget / 6) for name in toys for e in TOY_ENTRANTS]
     found = [match for match in digits_of + toys_of if entrants is None or match.entrant in entrants]
@@ -188,7 +215,11 @@ def matches(budget: float, seeds: int, entrants: Sequence[str] | None = None, to
 def play_all(todo: Sequence[Match], folder: Path, jobs: int, progress: bool = True) -> list[Result]:
     """Play what has not been played yet, several at once, each in a process of its own; results in the order of `todo`.
 
-    Each result is written as soon as it is there: after an interruption the same call goes on.
+    Each result is written as soon as it is there: after an interruption the same call goes on. A failure is a result:
+    to play such a match again, remove its file.
+
+    Raises:
+        RuntimeError: a process was ended from outside; what is done is kept.
     """
     from tqdm.auto import tqdm
 
@@ -203,6 +234,9 @@ def play_all(todo: Sequence[Match], folder: Path, jobs: int, progress: bool = Tr
             bar.update()
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"the arena was interrupted; the same command goes on from {folder}") from None
+    except BrokenProcessPool:
+        raise RuntimeError("a process of the arena was ended from outside, most often for want of memory; the same "
+                           f"command goes on from {folder}, with --jobs 1 in the least memory") from None  # fmt: skip
     finally:
         bar.close()
     return [done[match] for match in todo]

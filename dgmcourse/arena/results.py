@@ -17,7 +17,7 @@ from ..evaluation.report import shown
 from ..evaluation.scoreboard import Scoreboard
 from ..tables import Table
 from .match import Result, matches, play_all
-from .toys import TOYS
+from .toys import NO_DENSITY, TOYS
 
 __all__ = ["Arena", "run"]
 
@@ -57,7 +57,7 @@ class Arena:
 
     @functools.cached_property
     def floor(self) -> float:
-        """The Fréchet distance of real images from real images: as many of the training images as there are to judge by."""
+        """The Fréchet distance of real images from real images: of all training images from the test images."""
         data = digits(levels=2)
         return frechet_distance(course_features(data.test), course_features(data.train))
 
@@ -85,8 +85,10 @@ class Arena:
             return ""
         if found[0].failed:
             return "failed"
-        number = found[0].report.numbers.get("KL")
-        return "no density" if number is None else shown("KL", number)
+        report = found[0].report
+        if "KL" in report.numbers:
+            return shown("KL", report.numbers["KL"])
+        return "no density" if NO_DENSITY in report.notes.get("KL", NO_DENSITY) else "unknown"
 
     # --- pictures --------------------------------------------------------------------------------------------------
 
@@ -107,6 +109,8 @@ class Arena:
         quality, times, scores = (board.entries(name) for name in ("Fréchet", "ms/sample", "log p(x)"))
         found = []
         for name, entry in quality.items():
+            if name not in times:
+                continue
             score = scores.get(name)
             known = None if score is None or score.kind is Kind.UNNORMALIZED else score.value
             found.append(
@@ -202,13 +206,18 @@ def run(
         progress: show a bar.
 
     Raises:
-        ValueError: a budget or a number of seeds that makes no sense, or an unknown entrant.
+        ValueError: a budget or a number of seeds or jobs that makes no sense, or an unknown entrant or toy.
+        OSError: nothing can be written to the folder; said before anything is played.
     """
     if not budget > 0 or seeds < 1:
         raise ValueError(f"the arena needs budget > 0 seconds and seeds ≥ 1, got {budget} and {seeds}")
-    folder = Path(folder)
+    if jobs is not None and jobs < 1:
+        raise ValueError(f"the arena needs jobs ≥ 1, or None for one on each core, got {jobs}")
+    todo, folder = matches(budget, seeds, entrants, toys), Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    jobs = jobs or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else jobs or os.cpu_count() or 1
-    arena = Arena(play_all(matches(budget, seeds, entrants, toys), folder, jobs, progress))
+    (folder / f"write-test.{os.getpid()}.partial").touch()  # rather now than after the first match
+    (folder / f"write-test.{os.getpid()}.partial").unlink()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    arena = Arena(play_all(todo, folder, jobs or cores, progress))
     arena.write(folder)
     return arena

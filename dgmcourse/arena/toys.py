@@ -19,6 +19,7 @@ __all__ = ["TOYS", "TOY_ENTRANTS", "judge_toy", "toy_data"]
 
 TOYS = ("eight_gaussians", "moons", "spirals", "checkerboard")
 SAMPLES = 2000
+NO_DENSITY = "has no normalized density"  # not one that cannot be had of this model alone
 
 
 @functools.cache
@@ -42,19 +43,25 @@ def _log_prob(model: GenerativeModel, x: Tensor) -> LogProb | None:
 
 
 def judge_toy(model: GenerativeModel, data: Dataset, name: str | None = None, seed: int = 0) -> Report:
-    """KL(truth ‖ model) in nats, by test points, and how far samples are from test points; see `evaluation.Report`."""
+    """KL(truth ‖ model) in nats, by test points, and how far samples are from test points; see `evaluation.Report`.
+
+        KL = E_truth[log truth(x) − log p(x)]
+
+    A lower bound of log p(x) gives an upper bound of it.
+    """
     numbers, notes = {}, {}
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         try:
-            found = _log_prob(model, data.test)
+            found = _log_prob(model, data.test.to(model.device))
         except ValueError as error:
             found, notes["KL"] = None, str(error)
         if found is not None:
-            apart = data.truth.log_prob(data.test) - found.value.detach()
-            numbers["KL"] = Estimate.mean(apart, "nats", found.kind)
+            apart = data.truth.log_prob(data.test) - found.value.detach().cpu()
+            kind = {Kind.LOWER_BOUND: Kind.UPPER_BOUND, Kind.UPPER_BOUND: Kind.LOWER_BOUND}.get(found.kind, found.kind)
+            numbers["KL"] = Estimate.mean(apart, "nats", kind)
         elif not notes:
-            notes["KL"] = f"{type(model).__name__} samples, but cannot score"
+            notes["KL"] = f"{type(model).__name__} {NO_DENSITY}"
         now = clock(model.device)
         started = now()
         x = model.sample(SAMPLES).cpu()
