@@ -1,5 +1,7 @@
 """RESULTS.md: what every trained model that ships is worth, written from its card, with published figures beside."""
 
+import math
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
@@ -36,7 +38,7 @@ _HOW_IT_SAMPLES = {
 
 
 def write(path: str | Path = FILE) -> str:
-    """Write RESULTS.md, and say so.
+    """Write RESULTS.md, replacing an old one whole, and say so.
 
     Args:
         path: of the file; in a checkout, its root's RESULTS.md.
@@ -46,7 +48,9 @@ def write(path: str | Path = FILE) -> str:
     """
     if Path(path) == FILE and not FILE.with_name("pyproject.toml").is_file():
         raise ValueError("the course is installed, not checked out: say where to write, e.g. --out RESULTS.md")
-    Path(path).write_text(render(), encoding="utf-8")
+    partial = Path(f"{path}.{os.getpid()}.partial")
+    partial.write_text(render(), encoding="utf-8")
+    os.replace(partial, path)
     return f"{path} tells of {len(zoo.names())} cards"
 
 
@@ -206,10 +210,12 @@ def _figure(figure: dict) -> str:
 
 
 def _number(entry: dict) -> str:
-    """A number with kind, standard error and unit: "≥ -88.50 ± 0.23 nats"."""
-    digits = 2 if entry["standard_error"] >= 0.01 else 4
-    value, error = (f"{entry[key]:.{digits}f}" for key in ("value", "standard_error"))
-    return f"{entry['kind']} {value} ± {error} {entry.get('unit', 'nats')}".strip()
+    """A number with kind, standard error where it is known, and unit: "≥ -88.50 ± 0.23 nats"."""
+    error = entry["standard_error"]
+    known = error is not None and math.isfinite(error)
+    digits = 4 if known and error < 0.01 else 2
+    spread = f" ± {error:.{digits}f}" if known else ""
+    return f"{entry['kind']} {entry['value']:.{digits}f}{spread} {entry.get('unit', 'nats')}".strip()
 
 
 def _sampled(numbers: dict[str, dict], key: str) -> str:
@@ -219,7 +225,8 @@ def _sampled(numbers: dict[str, dict], key: str) -> str:
     if digits is None:
         return f"{entry['value']:.3g}"
     value = f"{entry['value']:.{digits}f}"
-    return f"{value} ± {entry['standard_error']:.{digits}f}" if key == "kernel" else value
+    error = entry["standard_error"] if key == "kernel" else None
+    return value if error is None else f"{value} ± {error:.{digits}f}"
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

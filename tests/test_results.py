@@ -29,6 +29,31 @@ def test_an_installed_course_asks_where_to_write(tmp_path, monkeypatch):
     assert f"{len(zoo.names())} cards" in results.write(tmp_path / "mine.md")
 
 
+def test_numbers_are_written_with_the_error_that_is_known():
+    entry = {"value": -88.5, "standard_error": 0.234, "kind": "≥", "count": 9, "unit": "nats"}
+    assert results._number(entry) == "≥ -88.50 ± 0.23 nats"
+    assert results._number({**entry, "standard_error": 0.004}) == "≥ -88.5000 ± 0.0040 nats"
+    for unknown in (None, float("nan")):
+        assert results._number({**entry, "standard_error": unknown}) == "≥ -88.50 nats"
+    kernel = {"kernel": {**entry, "value": 1.0}}
+    assert results._sampled(kernel, "kernel") == "1.000 ± 0.234"
+    assert results._sampled({"kernel": {**kernel["kernel"], "standard_error": None}}, "kernel") == "1.000"
+    assert results._sampled({}, "kernel") == "–"
+
+
+def test_a_file_that_cannot_be_written_whole_stays_as_it_was(tmp_path, monkeypatch):
+    (tmp_path / "mine.md").write_text("old")
+    monkeypatch.setattr(results, "render", lambda: (_ for _ in ()).throw(ValueError("a damaged card")))
+    with pytest.raises(ValueError, match="damaged"):
+        results.write(tmp_path / "mine.md")
+    assert (tmp_path / "mine.md").read_text() == "old"
+
+
+def test_the_yardstick_has_real_images_of_two_kinds():
+    with pytest.raises(ValueError, match="not of 'real'; use evaluate"):
+        compare(torch.rand(10, 1, 28, 28), "real")
+
+
 def test_every_model_has_its_row_and_every_published_figure_its_source():
     text = results.render()
     for name in zoo.models():

@@ -120,7 +120,7 @@ def _noise(sources: Sources, count: int, generator: torch.Generator) -> Labeled:
 
 
 def _averages(sources: Sources, count: int, generator: torch.Generator) -> Labeled:
-    """Each image is the mean of itself and of another one of its class."""
+    """Each image is the mean of itself and of one of its class, drawn from all of them: seldom, of itself."""
     x, y = _nothing(sources, count, generator)
     partners = torch.empty_like(x)
     for label in y.unique():
@@ -227,7 +227,7 @@ def readings(
         "recall": manifold.recall,
         "density": manifold.density,
         "coverage": manifold.coverage,
-        "inception-style": inception_style_score(judge.head(fake).softmax(-1)),
+        "inception-style": inception_style_score(judge.head(fake.to(judge.device)).softmax(-1)),
         "two-sample, linear": classifier_two_sample_test(true, fake, seed=seed).statistic,
         "two-sample, neighbors": classifier_two_sample_test(true, fake, "neighbors", seed=seed).statistic,
         "copying z": memorization_test(pixels, train.flatten(1), fresh_pixels).z,
@@ -309,8 +309,10 @@ def fault_table(
     Raises:
         ValueError: no labels, fewer than two seeds, or too few images.
     """
-    if data.test_labels is None or seeds < 2:
-        raise ValueError(f"fault_table needs labeled data and seeds ≥ 2, got {data.name} with seeds={seeds}")
+    labeled = ", ".join(s for s in ("train", "valid", "test") if getattr(data, f"{s}_labels") is not None) or "nothing"
+    if labeled != "train, valid, test" or seeds < 2:
+        raise ValueError(f"fault_table needs labels of all splits and seeds ≥ 2, got {data.name} with labels of {labeled} "
+                         f"and seeds={seeds}; use digits() or mnist()")  # fmt: skip
     names = list(FAULTS if faults is None else faults)
     held, labels = torch.cat([data.valid, data.test]), torch.cat([data.valid_labels, data.test_labels])
     rows: list[list[dict[str, float]]] = []

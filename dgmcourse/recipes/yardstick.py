@@ -45,7 +45,15 @@ class RealImages(NamedTuple):
 
 @functools.cache
 def real_images(kind: str) -> RealImages:
-    """The real images of a kind, "grey" or "binary"."""
+    """The real images of a kind, "grey" or "binary".
+
+    Raises:
+        ValueError: another kind.
+    """
+    if kind not in ("grey", "binary"):
+        raise ValueError(
+            f"the yardstick has real images of grey and binary MNIST, not of {kind!r}; use evaluate(model, data)"
+        )
     data = mnist(binarize={"grey": None, "binary": "fixed"}[kind], valid=1000)
     halves = data.test[::2], data.test[1::2], data.test_labels[1::2]
     return RealImages(*halves, data.train, data.train_labels, data.valid)

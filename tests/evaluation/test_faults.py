@@ -1,6 +1,7 @@
 """Each injected fault does what it says and nothing else, and sets without a fault have no effect."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -99,6 +100,10 @@ def test_unknown_faults_and_poor_pools_are_refused():
         inject(faults.CONTROL, POOL, 400, torch.Generator())
     with pytest.raises(ValueError, match="seeds ≥ 2"):
         fault_table(DIGITS, seeds=1)
+    with pytest.raises(ValueError, match="with labels of train, test and seeds=2; use digits"):
+        fault_table(replace(DIGITS, valid_labels=None), seeds=2)
+    with pytest.raises(ValueError, match="with labels of nothing"):
+        fault_table(replace(DIGITS, train_labels=None, valid_labels=None, test_labels=None))
 
 
 def test_the_parzen_likelihood_is_the_mixtures_and_knows_one_kernel():
