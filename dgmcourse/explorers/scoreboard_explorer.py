@@ -150,8 +150,8 @@ class ScoreboardExplorer(Explorer, W.VBox):
 
     @traitlets.observe("rank", "against", "better_half")
     @reported
-    def _turned(self, _=None) -> None:
-        if self._still:
+    def _turned(self, change=None) -> None:
+        if self._still or (change and self._changed_places(change)):
             return
         self.plane = ScorePlane(self.contest, self.rank, self.against, self.better_half, WIDTH, HEIGHT)
         self.lines = self.contest.ranking(self.rank)
@@ -159,6 +159,16 @@ class ScoreboardExplorer(Explorer, W.VBox):
         for name, box in self._meanings.items():
             box.value = f'<div class="dgm-note" style="line-height:1.35">{html.escape(self._meaning(name))}</div>'
         self._show()
+
+    def _changed_places(self, change) -> bool:
+        """Whether one quantity was set to the other, which then took the place that was left: a diagonal shows nothing."""
+        other, free = {"rank": ("against", self.contest.quantities), "against": ("rank", self.contest.rankable)}.get(
+            change.name, ("", ())
+        )
+        if self.rank != self.against or change.old not in free:
+            return False
+        self.set_trait(other, change.old)
+        return True
 
     @traitlets.observe("first", "second")
     @reported

@@ -201,7 +201,7 @@ def test_the_better_half_has_the_picture_for_itself(contest, explorer):
     wide = explorer._pad.png
     explorer.half.value = True
     assert explorer._pad.png != wide
-    assert "outside: energy, worse" in explorer.alt
+    assert "not placed: GAN, energy, broken; outside: worse" in explorer.alt
     explorer.first = "worse"
     assert explorer.error == ""
 
@@ -260,6 +260,18 @@ def test_choices_and_traits_move_each_other_and_everything_shown(explorer):
             setattr(explorer, name, "beauty")
 
 
+def test_a_quantity_that_is_set_against_itself_changes_places_with_the_other(explorer):
+    explorer.rank = "Fréchet"
+    assert (explorer.rank, explorer.against) == ("Fréchet", "log p(x)")
+    assert [explorer.choices[name].value for name in ("rank", "against")] == ["Fréchet", "log p(x)"]
+    assert "log p(x) against Fréchet" in explorer.alt
+    explorer.choices["against"].value = "Fréchet"
+    assert (explorer.rank, explorer.against) == ("log p(x)", "Fréchet")
+    assert "Fréchet against log p(x)" in explorer.alt
+    assert [line.model for line in explorer.lines][:2] == ["exact", "bounded"]
+    assert explorer.error == ""
+
+
 def test_rings_are_dragged_stepped_and_clicked_to_models(explorer):
     def part(model):
         x, y = explorer.plane.places[model]
@@ -316,6 +328,8 @@ def test_quantities_without_a_better_side_may_be_looked_at_but_not_ranked_by():
     explorer = ScoreboardExplorer(Scoreboard(reports, {}), against="copying z")
     assert "Neither is better." in explorer._meanings["against"].value
     assert [v.quantity for v in explorer.verdicts] == ["Fréchet"]
+    explorer.against = "Fréchet"  # copying z cannot take the place of what is ranked by
+    assert (explorer.rank, explorer.against, explorer.error) == ("Fréchet", "Fréchet", "")
     with pytest.raises(TraitError, match="rank must be one of Fréchet, got 'copying z'"):
         explorer.rank = "copying z"
 
