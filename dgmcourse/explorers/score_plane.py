@@ -17,6 +17,7 @@ RINGS = ("#0072b2", "#d55e00")  # around the two models that are compared, A and
 ASIDE, ROW = 150, 19  # width of the column of models without a place, and height of a line there
 ARROW, RING = 17, 11  # length of an arrow on an open side, and radius of a ring
 LOGARITHMIC = 30.0  # from this ratio of the largest to the smallest on, positive numbers stand on a logarithmic axis
+FAR = 20  # from this distance on a line joins a name to its dot
 LONGEST = 24  # characters of a name in the picture
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom
@@ -107,7 +108,10 @@ class ScorePlane:
                 pen.line(cap, fill=color, width=thick)
 
     def _write_names(self, pen: ImageDraw.ImageDraw, models: Sequence[str]) -> None:
-        """Each name beside its dot, where it covers neither dots, lines nor other names, as far as there is room."""
+        """Each name beside its dot, where it covers neither dots, lines nor other names, as far as there is room.
+
+        A name that had to go farther away is joined to its dot by a thin line.
+        """
         taken = np.array([box for model in models for box in self._covered(model)])  # (boxes, 4)
         left, top, right, bottom = self._plane.box
         for model in sorted(models, key=lambda m: self.places[m][1]):
@@ -116,10 +120,18 @@ class ScorePlane:
             begin = x + dx - np.select([dx < 0, dx == 0], [wide, wide / 2], 0)
             boxes = np.stack([begin, y + dy - tall / 2, begin + wide, y + dy + tall / 2], 1)  # (offsets, 4)
             inside = (boxes[:, :2] >= (left, top)).all(1) & (boxes[:, 2:] <= (right, bottom)).all(1)
-            cost = _overlaps(boxes, taken) + np.abs(dx) + 2 * np.abs(dy) + 1e6 * ~inside
+            others = np.array([self.places[other] for other in models if other != model]).reshape(-1, 2)
+            cost = _overlaps(boxes, taken) + 1.5 * np.abs(dx) + 2 * np.abs(dy) + 1e6 * ~inside
+            cost += 300 * SCALE * _crossed(boxes, np.array([x, y]), others, 7 * SCALE)
             chosen = boxes[cost.argmin()]
             taken = np.concatenate([taken, chosen[None]])
             self._names[model] = (chosen[0], chosen[1] + tall / 2)
+            nearest = np.clip((x, y), chosen[:2], chosen[2:])
+            if math.dist(nearest, (x, y)) > FAR * SCALE:
+                pen.line([*nearest, x, y], fill=MUTED, width=1)
+                shape, color = mark_of(self.contest.models.index(model))
+                marker(pen, shape, x, y, 5.0, color)
+        for model in models:
             self._write_name(pen, model)
 
     def _covered(self, model: str) -> list[Box]:
@@ -247,7 +259,12 @@ class _Axis:
 
 
 _OFFSETS = np.array(
-    [(dx, dy) for dx in (14, -14, 0) for dy in (0, 8, -8, 15, -15, 22, -22, 30, -30) if dx or abs(dy) > 14]
+    [
+        (dx, dy)
+        for dx in (14, -14, 0, 34, -34, 60, -60, 90, -90)
+        for dy in (0, 8, -8, 15, -15, 22, -22, 30, -30, 45, -45, 60, -60, 75, -75)
+        if dx or abs(dy) > 14
+    ]
 )
 
 
@@ -267,6 +284,16 @@ def _overlaps(boxes: np.ndarray, taken: np.ndarray) -> np.ndarray:
     low = np.maximum(boxes[:, None, :2], taken[None, :, :2])
     high = np.minimum(boxes[:, None, 2:], taken[None, :, 2:])
     return np.clip(high - low, 0, None).prod(2).sum(1)
+
+
+def _crossed(boxes: np.ndarray, dot: np.ndarray, others: np.ndarray, room: float) -> np.ndarray:
+    """How many other dots, (m, 2), lie so near to the line from each box, (n, 4), to its dot, (2,): (n,)."""
+    way = np.clip(dot, boxes[:, :2], boxes[:, 2:]) - dot  # (n, 2)
+    part = (way @ (others - dot).T) / np.maximum(
+        (way**2).sum(1, keepdims=True), 1e-9
+    )  # (n, m), 0 at the dot, 1 at the box
+    gap = dot + np.clip(part, 0, 1)[..., None] * way[:, None] - others  # (n, m, 2)
+    return ((gap**2).sum(2) < room**2).sum(1)
 
 
 def _shortened(name: str, most: int = LONGEST) -> str:

@@ -13,8 +13,8 @@ from dgmcourse.evaluation import Scoreboard
 from dgmcourse.evaluation.report import QUANTITIES
 from dgmcourse.explorers import ScoreboardExplorer
 from dgmcourse.explorers.contest import Contest
-from dgmcourse.explorers.drawing import SCALE, log_ticks
-from dgmcourse.explorers.score_plane import ScorePlane, mark_of
+from dgmcourse.explorers.drawing import SCALE, font, log_ticks
+from dgmcourse.explorers.score_plane import ScorePlane, _crossed, mark_of
 
 
 @pytest.fixture(scope="module")
@@ -358,3 +358,24 @@ def test_what_is_no_scoreboard_is_refused_in_words():
         ScoreboardExplorer(five_models(), {"exact": torch.zeros(5, 2)})
     with pytest.raises(TraitError, match="first must be one of"):
         ScoreboardExplorer(five_models(), first="beauty")
+
+
+def test_names_in_a_crowd_do_not_cover_each_other():
+    reports = {
+        f"model number {i}": [report("m", frechet=number(30 + i / 4), log_p=nats(-17 - i / 20))] for i in range(9)
+    }
+    reports["far away"] = [report("m", frechet=number(300.0), log_p=nats(-30.0))]
+    plane = ScorePlane(Contest(Scoreboard(reports, {})), "Fréchet", "log p(x)")
+    boxes = np.array([
+        (x, y - 10, x + font(9).getlength(name), y + 10) for name, (x, y) in plane._names.items()
+    ])  # fmt: skip
+    assert len(boxes) == 10
+    for i, one in enumerate(boxes):
+        shared = np.clip(np.minimum(boxes[:i, 2:], one[2:]) - np.maximum(boxes[:i, :2], one[:2]), 0, None).prod(1)
+        assert (shared < 0.1 * (one[2:] - one[:2]).prod()).all()
+
+
+def test_a_line_from_a_name_to_its_dot_is_charged_for_the_dots_that_it_crosses():
+    boxes = np.array([[10.0, -1.0, 20.0, 1.0], [-20.0, -1.0, -10.0, 1.0]])  # to the right of the dot, and to the left
+    others = np.array([[5.0, 0.5], [7.0, -0.5], [5.0, 9.0]])
+    np.testing.assert_array_equal(_crossed(boxes, np.zeros(2), others, 2.0), [2, 0])
