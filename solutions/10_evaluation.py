@@ -84,7 +84,7 @@ def judged_features(x):
 #
 # $$\mathbb E\Big[\frac1k\sum_i w_i\Big] = p(x), \qquad \ln\frac1k\sum_i w_i \;=:\; L_k, \qquad \mathbb E[L_k] \le \ln p(x).$$
 #
-# How far may one trust it? If one weight outweighs all others, then $L_k$ rests on one sample. The **effective number** of samples is $(\sum_i w_i)^2 / \sum_i w_i^2$: it is $k$ if all weights are equal, and 1 if only one counts. Divided by $k$ it is a share, a warning lamp.
+# (Lesson 04 wrote $L_k$ for its encoder. New are other proposals, and the following.) How far may one trust it? If one weight outweighs all others, then $L_k$ rests on one sample. The **effective number** of samples is $(\sum_i w_i)^2 / \sum_i w_i^2$: it is $k$ if all weights are equal, and 1 if only one counts. Divided by $k$ it is a share, a warning lamp.
 #
 # ### Exercise 1 · A likelihood with a warning lamp · ●●○ · 10 minutes
 #
@@ -214,7 +214,7 @@ Table(
 )  # fmt: skip
 
 # %% [markdown]
-# Sort the table by the second column, then by the last, and compare. The coins lose 4.6 nats, and are still two nats ahead of independent pixels, and six ahead of the copyist; nobody would call their samples digits. The copyist's samples are the best of all, as real images always are, and its likelihood is the worst: each new digit is a surprise to it. Neither number is wrong. They answer different questions.
+# Put the four in order by the second column, then by the last, and compare. The coins lose 4.6 nats, and are still two nats ahead of independent pixels, and six ahead of the copyist; nobody would call their samples digits. The copyist's samples are the best of all, as real images always are, and its likelihood is the worst: each new digit is a surprise to it. Neither number is wrong. They answer different questions.
 #
 # The middle column is the oldest trap: judged by its *training* images the copyist wins by ten nats. Whatever you measure, measure it on data that the model has never seen; and if you chose among models by a number, then measure the winner on data that the choice has not seen either. (That is what the 200 images "to choose by" are for.)
 #
@@ -274,7 +274,7 @@ Table(
 #
 # ### Bug hunt · ●●○ · 8 minutes
 #
-# A colleague has no classifier at hand, and compares pixels. Some pixels vary more than others, so the colleague *standardizes* first: subtracts the mean and divides by the standard deviation (at least 0.05, since some pixels are always white). The distances look reasonable. Then come images in negative, white on black.
+# A colleague has no classifier at hand, and compares pixels. Some pixels vary more than others, so the colleague *standardizes* first: subtracts the mean and divides by the standard deviation (at least 0.05, since some pixels are always white). The same is to serve for every model that ever comes, so that their distances can be compared. They look reasonable. Then come images in negative, white on black.
 
 
 # %%
@@ -398,7 +398,7 @@ Table(("Fréchet distance", "Ann", "Bob", "Ann wins"), [("truth", "= 0.0", f"= {
 #
 # ### Exercise 3 · Infinitely many samples · ●○○ · 6 minutes
 #
-# Fit a line by least squares, *value + slope · t* with $t = 1/n$, and return the value. (The slope of least squares is the covariance of t and the values, divided by the variance of t; the line goes through both means.)
+# Fit a line by least squares, *value + slope · t* with $t = 1/n$, and return the value. (The slope of least squares is the covariance of t and the values, divided by the variance of t, both with the same divisor; the line goes through both means. Nothing keeps the end of the line from falling below 0, and nothing should: see below.)
 
 
 # %%
@@ -492,7 +492,7 @@ sigma = evaluation.median_bandwidth(all_pixels[:500], all_pixels[500:1000])
 counts, kernel_curves, below = (10, 20, 50, 100), {"without bias": [], "with bias": []}, {}
 for n in counts:
     pairs = [all_pixels[torch.randperm(len(all_pixels), generator=generator)[: 2 * n]].chunk(2) for _ in range(100)]
-    honest = torch.stack([unbiased_mmd(a, b, sigma) for a, b in pairs])
+    honest = torch.tensor([float(unbiased_mmd(a, b, sigma)) for a, b in pairs])
     kernel_curves["without bias"].append(float(honest.mean()))
     kernel_curves["with bias"].append(sum(evaluation.mmd(a, b, sigma, unbiased=False) for a, b in pairs) / len(pairs))
     below[n] = f"{float((honest < 0).float().mean()):.0%}"
@@ -503,7 +503,7 @@ show(
 print("values below 0, without bias:", below)
 
 # %% [markdown]
-# On average the unbiased estimate is 0 at any size, and so it has to be *below* 0 about half of the time or more. A paper that never shows a negative value has clipped it. With the cubic kernel $(x\cdot y/d + 1)^3$ on features this is the **kernel distance** (the *kernel inception distance* of Bińkowski et al., 2018, if the features are Inception's): `evaluation.kernel_distance`, with a standard error.
+# On average the unbiased estimate is 0 at any size, and so it has to be *below* 0 about half of the time, or more often: a few large values are balanced by many small ones. A paper that never shows a negative value has clipped it. With the cubic kernel $(x\cdot y/d + 1)^3$ on $d$ features this is the **kernel distance** (the *kernel inception distance* of Bińkowski et al., 2018, if the features are Inception's): `evaluation.kernel_distance`, with a standard error.
 #
 # The price of having no bias is chance: whether 0.002 is much, one must ask in comparison with honest sets. We will, in section 9.
 #
@@ -572,7 +572,7 @@ print(f"and {float(smaller):.0%} in those balls that are not larger than the med
 #
 # $$\text{density} = \frac1{k\,m}\sum_{j=1}^{m} \big|\{i : \text{sample } j \text{ lies in the ball of real point } i\}\big|, \qquad \text{coverage} = \text{share of real balls that hold a sample}.$$
 #
-# For two sets of one distribution density is 1 on average, and coverage near 1. Both are in the table: coins have about half of the density, and a third of the coverage. Not a beautiful verdict yet for pure noise; keep it in mind.
+# Here $k$ is the number of neighbors, and $m$ that of samples. For two sets of one distribution density is 1 on average, and coverage near 1. Both are in the table: coins have about half of the density, and a third of the coverage. Not a beautiful verdict yet for pure noise; keep it in mind.
 #
 # ## 7. A classifier as a test
 #
@@ -580,7 +580,7 @@ print(f"and {float(smaller):.0%} in those balls that are not larger than the med
 #
 # $$z = \frac{\text{accuracy} - \frac12}{\sqrt{\frac14 / t}}$$
 #
-# is nearly standard normal if both are the same, and $z > 2.33$ happens in one of a hundred cases.
+# is nearly standard normal if both are the same, and $z > 2.33$ happens in one of a hundred cases. Only that side counts: $z < 0$ says that the classifier was wrong more often than right, and has found nothing.
 #
 # ### Exercise 6 · A two-sample test · ●●○ · 10 minutes
 #
@@ -646,7 +646,7 @@ Table(("points in each set, classifier", "accuracy", "z", "alarms"), rows, "new 
 #
 # $$U = \text{number of pairs in which the sample is farther} + \tfrac12 \cdot \text{number of ties}, \qquad z = \frac{U - nm/2}{\sqrt{nm(n + m + 1)/12}}.$$
 #
-# This is Mann and Whitney's test. Where nothing is copied, $z$ is nearly standard normal. Far below 0: copies. Far *above* 0 means something else, which we have seen today more than once.
+# This is Mann and Whitney's test. Where nothing is copied, $z$ is nearly standard normal. Far below 0: copies. Far *above* 0: the samples are farther from the training set than real images are, noise for instance.
 #
 # ### Exercise 7 · A test for copies · ●●○ · 10 minutes
 
@@ -821,7 +821,7 @@ Table(("images: model", "ln p(x), nats", *order), sorted(rows, key=lambda row: (
 #
 # ## 12. The arena
 #
-# All families meet: the same 1300 binary digits, the same seconds of training on one thread, the settings that their lessons arrived at, several seeds, one judge. It was played with `python -m dgmcourse arena` (you can play it again: it takes a while), and its result ships with the course. In brackets stands the place, or the *range* of places that is possible: a lower bound may be beaten by nobody or by everybody, and what is known up to a constant holds no place at all.
+# All families meet: the same 1300 binary digits, the same seconds of training on one thread, the settings that their lessons arrived at, several seeds, one judge. It was played with `python -m dgmcourse arena` (you can play it again: it takes a while), and its result ships with the course. In brackets stands the place, or the *range* of places that is possible: a lower bound may be beaten by nobody or by everybody, and what is known up to a constant holds no place at all. Where nothing is in brackets, any place is possible, or none is held.
 
 # %%
 from dgmcourse.arena import Match, play, shipped, shipped_floor, shipped_samples
@@ -864,7 +864,7 @@ Table(
 )
 
 # %% [markdown]
-# No model is first in every row, and that is the result. In the pictures a dotted line joins those that nobody beats in *both* numbers, the **Pareto front**; it is short. On small black-and-white images, 1300 of them, two of the oldest families hold it: the restricted Boltzmann machine, whom nobody certainly beats in likelihood, Fréchet distance or probe; and a mixture of Bernoullis, which draws a sample in a thousandth of the time. Flows lose nats to dequantization (lesson 06), how many of them in truth and how many to the bound we cannot say. Many places are still open, with three seeds.
+# No model is first in every row, and that is the result. In the pictures a dotted line joins those that nobody beats in *both* numbers, the **Pareto front**; it is short. On small black-and-white images, 1300 of them, two of the oldest families hold it: the restricted Boltzmann machine, whom nobody certainly beats in likelihood, Fréchet distance or probe; and a mixture of Bernoullis, which draws a sample in a small fraction of the time. Flows lose nats to dequantization (lesson 06), how many of them in truth and how many to the bound we cannot say. Many places are still open, with three seeds.
 #
 # So choose by what you need: likelihood, quality, speed; and by what is not in the pictures: a latent space, labels, an honest *no* to strange inputs. And this is *this* game, with little time and few data: in section 11, with images twelve times as large, PixelCNN and the VAE have passed the Boltzmann machine in likelihood, and the mixture has fallen some forty nats behind.
 #
