@@ -33,7 +33,7 @@ def denoised(model: EnergyModel, x: torch.Tensor, level: float) -> float:
     noisy = (u + level * torch.randn_like(u)).requires_grad_()
     energy = model.potential(noisy, None, level) + model.bowl(noisy)
     (slope,) = torch.autograd.grad(energy.sum(), noisy)
-    return float((noisy - level**2 * slope - u).square().mean().sqrt())
+    return float((noisy.detach() - level**2 * slope - u).square().mean().sqrt())
 
 
 def main() -> None:

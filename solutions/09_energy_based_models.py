@@ -891,6 +891,7 @@ Table(
 # ## 10. What scale brings
 #
 # The energy-based model that ships with this course is the Boltzmann machine of lesson 03, with 500 hidden units on MNIST. Its free energy is an energy as in this lesson, of binary images, and its walk is Gibbs sampling. Its $Z$ is estimated by annealing, from both sides (forward, then reverse).
+# (A convolutional energy of MNIST's grey pixels was tried as well. It denoises well, and its walks end in noise all the same: `benchmarks/energy_mnist.py` tells the numbers and the reason.)
 
 # %%
 card = zoo.card("rbm-mnist")
