@@ -50,6 +50,7 @@ def test_arrows_point_from_bounds_alone_to_where_the_truth_may_lie():
 
 def test_only_what_nobody_beats_is_on_the_front():
     assert _front([(1, 5), (2, 6), (3, 1), (0, 9)]) == [(0, 9), (1, 5), (3, 1)]
+    assert _front([(2, 5), (1, 5), (1, 7), (3, 4)]) == [(1, 5), (3, 4)]  # as good, but slower: beaten
 
 
 def test_names_of_neighbors_do_not_cover_each_other():

@@ -106,6 +106,23 @@ def test_unknown_faults_and_poor_pools_are_refused():
         fault_table(replace(DIGITS, train_labels=None, valid_labels=None, test_labels=None))
 
 
+def test_samples_are_compared_with_images_that_were_not_in_their_pool(monkeypatch):
+    seen = []
+
+    def looked_at(samples, real, train, classifier, seed):
+        seen.append((set(rows(samples[0])), set(rows(real[0])), len(real[0])))
+        return dict.fromkeys(METRICS, 0.0)
+
+    monkeypatch.setattr(faults, "readings", looked_at)
+    fault_table(DIGITS, [faults.CONTROL, "a class is missing"], seeds=2)
+    held = len(DIGITS.valid) + len(DIGITS.test)
+    assert len(seen) == 6  # an honest set and two others, twice
+    for drawn, real, count in seen:
+        assert not drawn & real
+        assert count == held - 3 * held // 5
+    assert seen[0][1] != seen[3][1]  # dealt anew
+
+
 def test_the_parzen_likelihood_is_the_mixtures_and_knows_one_kernel():
     x, point = torch.tensor([[0.3, -0.1]]), torch.zeros(1, 2)
     expected = torch.distributions.Normal(0.0, 0.2).log_prob(x).sum()

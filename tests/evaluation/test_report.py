@@ -17,6 +17,7 @@ from dgmcourse.evaluation import (
     kernel_distance,
     manifold_scores,
     memorization_test,
+    quality,
     scoreboard,
 )
 from dgmcourse.evaluation.likelihood import Estimate
@@ -58,6 +59,22 @@ def test_sample_numbers_are_those_of_the_metrics(data, copier, monkeypatch):
     assert numbers["kernel"] == kernel_distance(test, train[:200])
     assert numbers["coverage"].value == pytest.approx(manifold_scores(test, train[:200]).coverage)
     assert numbers["copied"].value == memorization_test(train[:200], train, fresh).copied > 0.9
+    assert numbers["copying z"].value == memorization_test(train[:200], train, fresh).z
+    assert numbers["copying z"].value != memorization_test(train[:200], train, test).z
+
+
+def test_a_sample_counts_as_recognized_from_nine_tenths_on():
+    chances = torch.tensor([[0.95, 0.05], [0.85, 0.15], [0.4, 0.6], [0.01, 0.99]])
+    found = quality.recognition(chances, torch.tensor([0, 1, 1, 1]))
+    assert found["recognized"].value == 0.5
+    assert found["as asked"].value == 0.75
+    assert "as asked" not in quality.recognition(chances)
+
+
+def test_the_cost_of_a_sample_is_in_milliseconds(data, monkeypatch):
+    times = iter([1.0, 3.0])
+    monkeypatch.setattr(quality.time, "process_time", lambda: next(times))
+    assert quality.draw(IndependentPixels(data.space), 4)[2] == 500
 
 
 def test_what_a_family_cannot_answer_is_noted(data):

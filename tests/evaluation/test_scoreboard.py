@@ -31,6 +31,16 @@ def test_numbers_within_their_errors_share_places():
     assert found == {"one": (1, 2), "other": (1, 2), "bad": (3, 3)}
 
 
+def test_equal_numbers_share_their_places():
+    found = board(one=number(-17), other=number(-17), bad=number(-18)).places("log p(x)")
+    assert found == {"one": (1, 2), "other": (1, 2), "bad": (3, 3)}
+
+
+def test_a_number_that_is_missing_from_a_run_is_no_entry():
+    whole, part = Report("a", "digits", {"log p(x)": number(-17)}), Report("a", "digits", {})
+    assert list(scoreboard({"a": [whole, whole], "b": [whole, part]}).entries("log p(x)")) == ["a"]
+
+
 def test_a_bound_proves_no_more_than_it_bounds():
     """≥ −18 beats = −20 and may beat = −17, too; ≥ −25 may be anything, and = −20 beats it by no means."""
     found = board(

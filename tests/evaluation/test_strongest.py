@@ -5,9 +5,10 @@ import math
 import pytest
 import torch
 
-from dgmcourse import DBM, DBN, GAN, RBM, VAE, EnergyModel, Space
-from dgmcourse.core import Kind
-from dgmcourse.evaluation.likelihood import integrated_log_prob
+from dgmcourse import DBM, DBN, GAN, RBM, VAE, EnergyModel, IndependentPixels, Space
+from dgmcourse.core import Kind, LogProb
+from dgmcourse.evaluation import annealing, strongest
+from dgmcourse.evaluation.likelihood import Estimate, integrated_log_prob
 from dgmcourse.evaluation.strongest import strongest_log_prob
 
 SMALL = Space.binary(1, 3, 3)
@@ -53,6 +54,28 @@ def test_deep_machines_of_independent_units_are_known_exactly(make, x):
     found = strongest_log_prob(model, x)
     assert found.kind is Kind.ESTIMATE
     assert found.value == pytest.approx(-9 * math.log(2), abs=1e-3)
+
+
+@pytest.mark.parametrize("make", [lambda: DBN(SMALL, (20, 20)), lambda: DBM(SMALL, (20, 20))], ids=["DBN", "DBM"])
+def test_the_error_of_the_partition_function_is_part_of_the_estimates(make, x, monkeypatch):
+    """It is common to all images: no number of them averages it away."""
+    for module in (strongest, annealing):
+        monkeypatch.setattr(module, "annealed_log_partition", lambda *_: Estimate(0.0, 3.0, Kind.ESTIMATE, 9))
+    torch.manual_seed(0)
+    found = strongest_log_prob(make(), x)
+    assert found.kind is Kind.ESTIMATE
+    assert 3.0 <= found.standard_error < 3.5
+
+
+def test_a_bound_that_is_drawn_is_averaged_over_draws(x):
+    model, draws = IndependentPixels(SMALL), iter(range(100))
+
+    def drawn(part, y=None):
+        return LogProb(torch.full((len(part),), float(next(draws))), Kind.LOWER_BOUND)
+
+    model.log_prob = drawn
+    found = strongest_log_prob(model, x, repeats=4)
+    assert (found.value, found.kind) == (2.5, Kind.LOWER_BOUND)  # the mean of draws 1 to 4, after one look at the kind
 
 
 def test_an_image_under_an_energy_is_bounded_over_its_cell_and_not_taken_at_its_middle():
