@@ -147,8 +147,10 @@ def arena(
     keep: Annotated[bool, typer.Option("--keep", help="Make the result the one that the course shows.")] = False,
 ) -> None:
     """Let every family learn the same digits for the same seconds, and judge all of them. Goes on if interrupted."""
-    from .arena import run, ship
+    from .arena import can_ship, run, ship
 
+    if keep:
+        can_ship(only)
     result = run(out, budget=budget, seeds=seeds, jobs=jobs, entrants=only)
     if keep:
         ship(result)

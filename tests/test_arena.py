@@ -28,6 +28,7 @@ from dgmcourse.arena import (
     play_all,
     results,
     run,
+    shipping,
 )
 from dgmcourse.core import Kind
 from dgmcourse.data import digits
@@ -329,9 +330,29 @@ def test_the_files_hold_both_tables_and_the_pictures(tmp_path):
     assert (tmp_path / "arena.csv").read_text().startswith("model,run,quantity")
 
 
-def test_a_kept_result_is_what_the_course_shows(tmp_path, monkeypatch):
-    from dgmcourse.arena import shipping
+def test_only_the_whole_arena_of_a_checkout_is_kept_and_this_is_said_first(tmp_path, monkeypatch):
+    from dgmcourse.__main__ import arena as command
 
+    monkeypatch.setattr("dgmcourse.arena.run", lambda *_, **__: pytest.fail("played"))
+    with pytest.raises(ValueError, match="not that of RBM alone: leave --only or --keep out"):
+        command(budget=1, seeds=1, jobs=1, only=["RBM"], out=tmp_path, keep=True)
+    with pytest.raises(ValueError, match="installed, not checked out"):
+        shipping.can_ship(docs=tmp_path / "docs")
+    shipping.can_ship([], docs=tmp_path)
+
+
+def test_an_entrant_whose_first_seed_failed_is_shown_by_the_second(tmp_path, monkeypatch):
+    second = play(replace(QUICK, seed=1))
+    shipping.ship(Arena([Result(QUICK, None, failed="nan at step 3"), second]), tmp_path / "shipped", tmp_path)
+    monkeypatch.setattr(shipping, "HOME", tmp_path / "shipped")
+    shipping.shipped_samples.cache_clear()
+    try:
+        assert torch.equal(shipping.shipped_samples()["independent pixels"], second.samples[:24])
+    finally:
+        shipping.shipped_samples.cache_clear()
+
+
+def test_a_kept_result_is_what_the_course_shows(tmp_path, monkeypatch):
     todo = [QUICK, Match("digits", "kernel density", 0, 0.2), Match("moons", "Gaussian", 0, 0.1)]
     arena = Arena([play(one) for one in todo])
     shipping.ship(arena, tmp_path / "shipped", tmp_path)

@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -12,12 +13,28 @@ from ..evaluation.scoreboard import Scoreboard
 from ..tables import Table
 from .results import Arena, markdown
 
-__all__ = ["HOME", "readme", "ship", "shipped", "shipped_floor", "shipped_samples", "shipped_toys"]
+__all__ = ["HOME", "can_ship", "readme", "ship", "shipped", "shipped_floor", "shipped_samples", "shipped_toys"]
 
 HOME = Path(__file__).parent / "shipped"
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 README_COLUMNS = ("log p(x)", "Fréchet", "density", "coverage", "recognized", "ms/sample")
 SAMPLES = 24
+
+
+def can_ship(entrants: Sequence[str] | None = None, docs: Path = DOCS) -> None:
+    """Say what keeps an arena of these entrants from being the one that the course shows, before it is played.
+
+    Raises:
+        ValueError: not all entrants play, or the course is installed, not checked out.
+    """
+    if entrants:
+        raise ValueError(
+            f"the course shows the whole arena, not that of {', '.join(entrants)} alone: leave --only or --keep out"
+        )
+    if not docs.is_dir():
+        raise ValueError(
+            "the course is installed, not checked out: there is no docs/ to keep the result in; leave --keep out"
+        )
 
 
 def ship(arena: Arena, home: Path = HOME, docs: Path = DOCS) -> None:
@@ -33,7 +50,8 @@ def ship(arena: Arena, home: Path = HOME, docs: Path = DOCS) -> None:
         "toys": {"header": list(toys.header), "rows": [list(row) for row in toys.rows], "caption": toys.caption},
         "about": arena.about(),
     }
-    images = {name: rs[0].samples[:SAMPLES] for name, rs in arena.of("digits").items() if rs[0].samples is not None}
+    drawn = {name: [r.samples for r in rs if r.samples is not None] for name, rs in arena.of("digits").items()}
+    images = {name: of_seeds[0][:SAMPLES] for name, of_seeds in drawn.items() if of_seeds}
     partial = home / f"partial.{os.getpid()}"
     save_file({name: (255 * x).round().to(torch.uint8).contiguous() for name, x in images.items()}, partial)
     partial.chmod(0o644)
