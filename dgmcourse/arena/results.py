@@ -52,7 +52,9 @@ class Arena:
         seconds = max((r.match.seconds for rs in runs.values() for r in rs), default=0)
         seeds = max((len(rs) for rs in runs.values()), default=0)
         spread = f"mean ± standard deviation of {seeds} seeds" if seeds > 1 else "one seed"
-        caption = f"binary 8×8 digits, {seconds:g} s of training each at most, {spread}"
+        caption = (
+            f"binary 8×8 digits, about {seconds:g} s of training each, or less where more teaches nothing, {spread}"
+        )
         return Scoreboard(reports, failures, caption)
 
     @functools.cached_property
