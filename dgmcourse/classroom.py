@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .files import replace_file
 from .notebook_cells import BLANK, checked_function, exercises_in, make_notebook, parse
-from .notebooks import dump, find_root, replace_file, require_author_tools, select, sources
+from .notebooks import dump, find_root, require_author_tools, select, sources
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode

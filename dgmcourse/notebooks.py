@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .files import replace_file
 from .notebook_cells import NotebookError, code_hash, make_notebook, place, with_answers, with_blanks
 from .notebook_faults import WIDGET, faults
 
@@ -196,20 +197,6 @@ def _oversized(files: dict[str, bytes]) -> list[str]:
     return [f"{folder}: {len(content) / 1e3:.0f} KB, the limit is {SIZE_LIMIT / 1e3:.0f} KB; draw smaller pictures "
             "(fewer dots per inch, fewer panels)" for folder, content in files.items()
             if len(content) > SIZE_LIMIT]  # fmt: skip
-
-
-def replace_file(target: Path, content: bytes) -> bool:
-    """Replace a file whole, if its content changes; whether it did."""
-    if target.is_file() and target.read_bytes() == content:
-        return False
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    try:
-        partial.write_bytes(content)
-        os.replace(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
-    return True
 
 
 def _keep_outputs(solution: "NotebookNode", old: "NotebookNode | None") -> bool:

@@ -1,16 +1,16 @@
 """RESULTS.md: what every trained model that ships is worth, written from its card, with published figures beside."""
 
 import math
-import os
 import re
-from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from . import zoo
+from .files import replace_file
 from .recipes import RECIPES
 from .recipes.run import Card
 from .recipes.yardstick import JUDGE, SAMPLES
+from .tables import Table
 
 __all__ = ["FILE", "render", "write"]
 
@@ -48,9 +48,7 @@ def write(path: str | Path = FILE) -> str:
     """
     if Path(path) == FILE and not FILE.with_name("pyproject.toml").is_file():
         raise ValueError("the course is installed, not checked out: say where to write, e.g. --out RESULTS.md")
-    partial = Path(f"{path}.{os.getpid()}.partial")
-    partial.write_text(render(), encoding="utf-8")
-    os.replace(partial, path)
+    replace_file(Path(path), render().encode())
     return f"{path} tells of {len(zoo.names())} cards"
 
 
@@ -126,7 +124,7 @@ and models of 256 levels of grey with one another: a likelihood of one is no lik
 *binarized anew* (dynamically) differ too: all models of binary images are judged here by the same test images, drawn once,
 but theirs are not those of the published figures.
 
-{_table(("recipe", "model", "measured", "published", "size and training"), rows)}
+{Table(("recipe", "model", "measured", "published", "size and training"), rows).markdown()}
 """
 
 
@@ -154,7 +152,7 @@ def _sample_table(cards: dict[str, Card], kind: str, title: str) -> str:
             if row.startswith(f"{kind}: "):
                 label = f"*{row.removeprefix(f'{kind}: ')}*" if name == JUDGE else f"`{name}`"
                 rows.append((label, *(_sampled(numbers, key) for key in _SAMPLE_COLUMNS)))
-    return f"### Models of {title}\n\n{_table(header, rows)}"
+    return f"### Models of {title}\n\n{Table(header, rows).markdown()}"
 
 
 def _judges(cards: dict[str, Card]) -> str:
@@ -168,7 +166,7 @@ def _judges(cards: dict[str, Card]) -> str:
         for name, card in cards.items()
         if name not in zoo.models()
     ]
-    return f"## The classifiers that judge\n\n{_table(('recipe', 'model', 'measured', 'parameters'), rows)}"
+    return f"## The classifiers that judge\n\n{Table(('recipe', 'model', 'measured', 'parameters'), rows).markdown()}"
 
 
 def _everything(models: dict[str, Card]) -> str:
@@ -199,7 +197,7 @@ def _unshipped() -> str:
 
 `python -m dgmcourse train NAME` makes them.
 
-{_table(("recipe", "model", "training", "published"), rows)}
+{Table(("recipe", "model", "training", "published"), rows).markdown()}
 """
 
 
@@ -227,8 +225,3 @@ def _sampled(numbers: dict[str, dict], key: str) -> str:
     value = f"{entry['value']:.{digits}f}"
     error = entry["standard_error"] if key == "kernel" else None
     return value if error is None else f"{value} ± {error:.{digits}f}"
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)

@@ -32,6 +32,12 @@ class Table:
         text = ["  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines]
         return "\n".join([self.caption] * bool(self.caption) + text)
 
+    def markdown(self) -> str:
+        """The table as Markdown has it, below its caption."""
+        lines = [self.header, ["---"] * len(self.header), *self.rows]
+        text = "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
+        return f"{self.caption}\n\n{text}" if self.caption else text
+
     def _repr_html_(self):
         caption = f'<caption style="text-align:left">{html.escape(self.caption)}</caption>' if self.caption else ""
         head = "".join(f'<th scope="col" style="text-align:left">{html.escape(str(cell))}</th>' for cell in self.header)

@@ -821,7 +821,7 @@ Table(("images: model", "ln p(x), nats", *order), sorted(rows, key=lambda row: (
 #
 # ## 12. The arena
 #
-# All families meet: the same 1300 binary digits, the same seconds of training on one thread, the settings that their lessons arrived at, several seeds, one judge. It was played with `python -m dgmcourse arena` (you can play it again: it takes a while), and its result ships with the course. In brackets stands the place, or the *range* of places that is possible: a lower bound may be beaten by nobody or by everybody, and what is known up to a constant holds no place at all. Where nothing is in brackets, any place is possible, or none is held.
+# All families meet: the same 1300 binary digits, the same seconds of training on one thread, the settings that their lessons arrived at, several seeds, one judge. It was played with `python -m dgmcourse arena` (you can play it again: it takes a while), and its result ships with the course. In brackets stands the place, or the *range* of places that is possible: a lower bound may be beaten by nobody or by everybody, and what is known up to a constant holds no place at all. Where nothing is in brackets, any place is possible, or none is held, or there was one run alone and nobody knows the number's error.
 
 # %%
 from dgmcourse.arena import Match, play, shipped, shipped_floor, shipped_samples

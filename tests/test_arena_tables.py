@@ -5,7 +5,6 @@ import torch
 
 from dgmcourse import models, plots
 from dgmcourse.arena import Arena, Match, Result
-from dgmcourse.arena.results import markdown
 from dgmcourse.arena.toys import judge_toy, toy_data
 from dgmcourse.core import Kind
 from dgmcourse.data import digits
@@ -49,7 +48,7 @@ def test_the_floor_is_what_all_training_images_get():
 
 
 def test_markdown_keeps_bars_out_of_the_way():
-    text = markdown(Table(("model", "log p(x|y)"), [("a", 1)], "two"))
+    text = Table(("model", "log p(x|y)"), [("a", 1)], "two").markdown()
     assert text.splitlines() == ["two", "", "| model | log p(x\\|y) |", "| --- | --- |", "| a | 1 |"]
 
 

@@ -4,20 +4,14 @@ import copy
 import time
 from collections.abc import Callable, Iterable
 
-import torch
-
 from ..core import GenerativeModel
 from ..data import Dataset
+from ..evaluation.quality import clock
 from ..training import fit
 
-__all__ = ["clock", "em_within", "fit_within", "steps_within"]
+__all__ = ["em_within", "fit_within", "steps_within"]
 
 _LOOKS = 40  # that `fit` takes at the validation split, with keep_best
-
-
-def clock(device: torch.device) -> Callable[[], float]:
-    """Seconds of computing: the processor's on a CPU, where other programs do not count, else the wall's."""
-    return time.process_time if device.type == "cpu" else time.perf_counter
 
 
 def steps_within(model: GenerativeModel, data: Dataset, seconds: float, **training) -> int:

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from ..data import Dataset, digits
 from ..evaluation.report import Report, evaluate
+from ..files import replace_file
 from .entrants import DIGITS, Entrant
 from .toys import TOY_ENTRANTS, TOYS, judge_toy, toy_data
 
@@ -77,14 +78,11 @@ class Result:
 
     def write(self, folder: Path) -> None:
         """Two files, the text last and each replaced whole, so that what is there is complete."""
-        from safetensors.torch import save_file
+        from safetensors.torch import save
 
         target = folder / self.match.path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = f"{target}.{os.getpid()}.partial"
         if self.samples is not None:
-            save_file({"samples": self.samples.contiguous()}, partial)
-            os.replace(partial, f"{target}.safetensors")
+            replace_file(Path(f"{target}.safetensors"), save({"samples": self.samples.contiguous()}))
         known = {
             "match": asdict(self.match),
             "report": None if self.report is None else json.loads(self.report.to_json()),
@@ -95,8 +93,7 @@ class Result:
             "settings": self.settings,
             "about": self.about,
         }
-        Path(partial).write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        os.replace(partial, f"{target}.json")
+        replace_file(Path(f"{target}.json"), (json.dumps(known, indent=1, ensure_ascii=False) + "\n").encode())
 
     @staticmethod
     def read(folder: Path, match: Match) -> "Result | None":

@@ -15,6 +15,7 @@ from ..evaluation.features import course_features
 from ..evaluation.frechet import frechet_distance
 from ..evaluation.report import shown
 from ..evaluation.scoreboard import Scoreboard
+from ..files import replace_file
 from ..tables import Table
 from .match import Result, matches, play_all
 from .toys import NO_DENSITY, TOYS
@@ -161,30 +162,20 @@ class Arena:
             trades = "![Fréchet distance against sampling time and against −log p(x)](arena-pareto.png)"
             floor = f"Fréchet distance of training images from test images: {self.floor:.2f}."
             places = "In brackets: the place, or the places that are possible; without brackets, any is."
-            parts += [markdown(self.table()), f"{places} {floor}", looks, trades]
+            parts += [self.table().markdown(), f"{places} {floor}", looks, trades]
         if any(self.of(name) for name in TOYS):
             files["arena-toys.png"] = picture(self.clouds())
             clouds = "![Samples in the plane, entrants by densities](arena-toys.png)"
-            parts += [markdown(self.toy_table()), clouds]
+            parts += [self.toy_table().markdown(), clouds]
         files["arena.md"] = "\n\n".join(["# The arena", *parts, f"{self.about()}."]).encode() + b"\n"
         for name, content in files.items():
-            if names is not None and name not in names:
-                continue
-            partial = folder / f"{name}.{os.getpid()}.partial"
-            partial.write_bytes(content)
-            os.replace(partial, folder / name)
+            if names is None or name in names:
+                replace_file(folder / name, content)
 
     def __repr__(self):
         parts = [repr(self.table())] if self.of("digits") else []
         parts += [repr(self.toy_table())] if any(self.of(name) for name in TOYS) else []
         return "\n\n".join([*parts, self.about()])
-
-
-def markdown(table: Table) -> str:
-    """A table as Markdown has it."""
-    lines = [table.header, ["---"] * len(table.header), *table.rows]
-    text = "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines)
-    return f"{table.caption}\n\n{text}" if table.caption else text
 
 
 def run(

@@ -2,7 +2,6 @@
 
 import functools
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,8 +9,9 @@ import torch
 from torch import Tensor
 
 from ..evaluation.scoreboard import Scoreboard
+from ..files import replace_file
 from ..tables import Table
-from .results import Arena, markdown
+from .results import Arena
 
 __all__ = ["HOME", "can_ship", "readme", "ship", "shipped", "shipped_floor", "shipped_samples", "shipped_toys"]
 
@@ -39,9 +39,8 @@ def can_ship(entrants: Sequence[str] | None = None, docs: Path = DOCS) -> None:
 
 def ship(arena: Arena, home: Path = HOME, docs: Path = DOCS) -> None:
     """Keep a whole arena's result: numbers and a few samples in the package, tables and pictures in `docs/`."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
-    home.mkdir(exist_ok=True)
     toys = arena.toy_table()
     known = {
         "scoreboard": json.loads(arena.scoreboard.sorted_by("Fréchet").to_json()),
@@ -52,12 +51,9 @@ def ship(arena: Arena, home: Path = HOME, docs: Path = DOCS) -> None:
     }
     drawn = {name: [r.samples for r in rs if r.samples is not None] for name, rs in arena.of("digits").items()}
     images = {name: of_seeds[0][:SAMPLES] for name, of_seeds in drawn.items() if of_seeds}
-    partial = home / f"partial.{os.getpid()}"
-    save_file({name: (255 * x).round().to(torch.uint8).contiguous() for name, x in images.items()}, partial)
-    partial.chmod(0o644)
-    os.replace(partial, home / "samples.safetensors")
-    partial.write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(partial, home / "arena.json")
+    pixels = {name: (255 * x).round().to(torch.uint8).contiguous() for name, x in images.items()}
+    replace_file(home / "samples.safetensors", save(pixels))
+    replace_file(home / "arena.json", (json.dumps(known, indent=1, ensure_ascii=False) + "\n").encode())
     arena.write(docs, ("arena.md", "arena-samples.png", "arena-pareto.png", "arena-toys.png"))
 
 
@@ -97,4 +93,4 @@ def readme() -> str:
     caption = (
         f"{board.caption[:1].upper()}{board.caption[1:]}; places in brackets where they are known. {known['about']}."
     )
-    return f"{markdown(Table(('model', 'seconds', *README_COLUMNS), rows))}\n\n{caption}"
+    return f"{Table(('model', 'seconds', *README_COLUMNS), rows).markdown()}\n\n{caption}"

@@ -10,9 +10,9 @@ from ..core import GenerativeModel, Kind, LogProb
 from ..data import Dataset, toy
 from ..evaluation.kernels import mmd
 from ..evaluation.likelihood import Estimate, integrated_log_prob
+from ..evaluation.quality import draw, plain
 from ..evaluation.report import Report
 from ..models.gan import two_time_scales
-from .budget import clock
 from .entrants import Entrant, expectation_maximization, remember
 
 __all__ = ["TOYS", "TOY_ENTRANTS", "judge_toy", "toy_data"]
@@ -62,12 +62,10 @@ def judge_toy(model: GenerativeModel, data: Dataset, name: str | None = None, se
             numbers["KL"] = Estimate.mean(apart, "nats", kind)
         elif not notes:
             notes["KL"] = f"{type(model).__name__} {NO_DENSITY}"
-        now = clock(model.device)
-        started = now()
-        x = model.sample(SAMPLES).cpu()
-        numbers["ms/sample"] = Estimate(1000 * (now() - started) / SAMPLES, float("nan"), None, SAMPLES, "ms")
+        x, _, milliseconds = draw(model, SAMPLES, seed)
+        numbers["ms/sample"] = plain(milliseconds, SAMPLES, "ms")
         if torch.isfinite(x).all():
-            numbers["MMD²"] = Estimate(mmd(x, data.test), float("nan"), None, SAMPLES, "")
+            numbers["MMD²"] = plain(mmd(x, data.test), SAMPLES)
         else:
             notes["MMD²"] = "some samples are not finite"
     return Report(name or type(model).__name__, data.name, numbers, notes)

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -13,9 +14,14 @@ from .likelihood import Estimate
 from .memorization import memorization_test
 from .neighbors import manifold_scores
 
-__all__ = ["SURE", "draw", "plain", "recognition", "sample_quality"]
+__all__ = ["SURE", "clock", "draw", "plain", "recognition", "sample_quality"]
 
 SURE = 0.9  # the classifier's probability from which an image counts as recognized
+
+
+def clock(device: torch.device) -> Callable[[], float]:
+    """Seconds of computing: the processor's on a CPU, where other programs do not count, else the wall's."""
+    return time.process_time if device.type == "cpu" else time.perf_counter
 
 
 def draw(model: GenerativeModel, n: int, seed: int = 0, at_once: int = 1000) -> tuple[Tensor, Tensor | None, float]:
@@ -25,15 +31,14 @@ def draw(model: GenerativeModel, n: int, seed: int = 0, at_once: int = 1000) -> 
         samples (n, *shape), the labels that were asked for (n,) or None, milliseconds of computing for each sample.
     """
     asked = torch.arange(n) % model.classes if getattr(model, "classes", None) else None
-    clock = time.process_time if model.device.type == "cpu" else time.perf_counter
-    parts = []
+    now, parts = clock(model.device), []
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(seed)
-        started = clock()
+        started = now()
         for first in range(0, n, at_once):
             y = None if asked is None else asked[first : first + at_once].to(model.device)
             parts.append(model.sample(min(at_once, n - first), y).cpu())  # on a GPU, this waits for the result
-        seconds = clock() - started
+        seconds = now() - started
     return torch.cat(parts), asked, 1000 * seconds / n
 
 

@@ -140,7 +140,8 @@ class Scoreboard:
 
         Args:
             quantities: the columns; by default all that were measured.
-            ranked: write the possible places after each number: (2), or (1–3); nothing where any place is possible.
+            ranked: write the possible places after each number: (2), or (1–3); nothing where any place is possible, or
+                where a single run's number has no known error.
 
         Raises:
             ValueError: a column that is no quantity.
@@ -163,7 +164,8 @@ class Scoreboard:
         for model, entry in self.entries(quantity).items():
             first, last = held.get(model, (0, 0))
             place = f" ({first})" if first == last else f" ({first}–{last})"
-            if not first or (first, last) == (1, len(held)):  # no place, or any: nothing is known
+            known = entry.count > 1 or math.isfinite(entry.error) or entry.kind is not None
+            if not first or not known or (first, last) == (1, len(held)):  # no place, or any, or by an unknown error
                 place = ""
             digits = _quantity(quantity).digits
             error = f" ± {entry.error:.{digits}f}" if math.isfinite(entry.error) else ""

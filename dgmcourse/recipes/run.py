@@ -13,6 +13,7 @@ import torch
 
 from ..core import Saved
 from ..data import Dataset
+from ..files import replace_file
 from ..tables import Table
 from ..training import fit
 from ..zoo import load_folder
@@ -67,10 +68,8 @@ class Card:
 
     def write(self, folder: Path) -> None:
         """Put card.json into a folder, replacing an old one whole."""
-        partial = folder / f"card.json.{os.getpid()}.partial"
         known = {name: value for name, value in asdict(self).items() if name != "yardstick" or value}
-        partial.write_text(json.dumps(known, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        os.replace(partial, folder / "card.json")
+        replace_file(folder / "card.json", (json.dumps(known, indent=2, ensure_ascii=False) + "\n").encode())
 
 
 def shown(entry: dict) -> str:

@@ -156,3 +156,13 @@ def test_json_and_csv_hold_every_number():
     with pytest.raises(ValueError, match="no scoreboard"):
         Scoreboard.from_json("[1]")
     assert "<th" in one._repr_html_()
+
+
+def test_no_place_is_written_by_a_number_of_one_run_whose_error_nobody_knows():
+    def of(*distances: float) -> list[Report]:
+        return [Report("any", "digits", {"Fréchet": number(d, math.nan, None)}) for d in distances]
+
+    assert "(1)" not in repr(scoreboard({"near": of(10.0), "far": of(90.0)}).table(["Fréchet"]))
+    several = repr(scoreboard({"near": of(10.0, 11.0), "far": of(90.0, 91.0)}).table(["Fréchet"]))
+    assert "(1)" in several
+    assert "(2)" in several
